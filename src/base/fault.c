@@ -1,0 +1,175 @@
+/* Fault injection for the test build: see fault.h. Counting is atomic, because the ledger's threads come here
+ * too; a name that was given but never declared is a mistake in the test and ends the process at once. */
+#include "base/fault.h"
+
+#ifdef OVVM_FAULTS
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FAULT_POINTS_MAX = 16, FAULT_NAME_MAX = 64 };
+
+struct armed_point {
+    char name[FAULT_NAME_MAX];
+    long at;       /* fires on this pass */
+    long pause_ms; /* 0: kill */
+    atomic_long passes;
+};
+
+struct armed_fault {
+    atomic_long at; /* 0: off */
+    atomic_bool onwards;
+    atomic_int error;
+    atomic_long calls;
+};
+
+static struct failpoint *declared;
+static struct armed_point points[FAULT_POINTS_MAX];
+static int point_count;
+static struct armed_fault faults[FAULT_KINDS];
+
+void fault_register(struct failpoint *point)
+{
+    point->next = declared;
+    declared = point;
+}
+
+void fault_list(void)
+{
+    for (const struct failpoint *point = declared; point != NULL; point = point->next)
+        (void)puts(point->name);
+}
+
+static void mistake(const char *what)
+{
+    (void)fprintf(stderr, "fault injection: cannot understand \"%s\"\n", what);
+    exit(2);
+}
+
+static void arm_point(char *text)
+{
+    if (point_count == FAULT_POINTS_MAX)
+        mistake(text);
+    struct armed_point *point = &points[point_count++];
+    point->at = 1;
+    char *pause = strstr(text, "=pause:");
+    if (pause != NULL) {
+        point->pause_ms = strtol(pause + strlen("=pause:"), NULL, 10);
+        *pause = '\0';
+    }
+    char *count = strrchr(text, ':');
+    if (count != NULL) {
+        point->at = strtol(count + 1, NULL, 10);
+        *count = '\0';
+    }
+    (void)snprintf(point->name, sizeof point->name, "%s", text);
+    for (const struct failpoint *known = declared; known != NULL; known = known->next)
+        if (strcmp(known->name, point->name) == 0)
+            return;
+    mistake(text);
+}
+
+static void arm_fault(const char *text)
+{
+    static const char *const names[FAULT_KINDS] = { "alloc", "write", "sync" };
+    char kind[16];
+    char error[16] = "ENOSPC";
+    char plus = '\0';
+    long at = 0;
+    int fields = sscanf(text, "%15[a-z]:%ld%c:%15s", kind, &at, &plus, error);
+    if (fields == 3 && plus == ':')
+        fields = sscanf(text, "%15[a-z]:%ld:%15s", kind, &at, error);
+    if (fields < 2)
+        mistake(text);
+    for (int i = 0; i < FAULT_KINDS; i++) {
+        if (strcmp(kind, names[i]) != 0)
+            continue;
+        atomic_store(&faults[i].calls, 0);
+        atomic_store(&faults[i].onwards, plus == '+');
+        atomic_store(&faults[i].error, strcmp(error, "EIO") == 0 ? EIO : ENOSPC);
+        atomic_store(&faults[i].at, at);
+        return;
+    }
+    mistake(text);
+}
+
+static void each_word(const char *text, void (*take)(char *word))
+{
+    char copy[1024];
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    char *rest = NULL;
+    for (char *word = strtok_r(copy, ", \n", &rest); word != NULL; word = strtok_r(NULL, ", \n", &rest))
+        take(word);
+}
+
+static void arm_fault_word(char *word)
+{
+    arm_fault(word);
+}
+
+static void reread(int signal)
+{
+    (void)signal;
+    /* Test builds only: stdio in a handler is tolerable here, the file is one short line. */
+    const char *name = getenv("OVVM_FAULT_FILE");
+    FILE *file = name != NULL ? fopen(name, "r") : NULL;
+    for (int i = 0; i < FAULT_KINDS; i++)
+        atomic_store(&faults[i].at, 0);
+    char line[1024];
+    if (file == NULL)
+        return;
+    if (fgets(line, sizeof line, file) != NULL)
+        each_word(line, arm_fault_word);
+    (void)fclose(file);
+}
+
+void fault_init(void)
+{
+    const char *names = getenv("OVVM_FAILPOINT");
+    if (names != NULL)
+        each_word(names, arm_point);
+    const char *wanted = getenv("OVVM_FAULT");
+    if (wanted != NULL)
+        each_word(wanted, arm_fault_word);
+    (void)signal(SIGUSR2, reread);
+}
+
+int fault_check(enum fault_kind kind)
+{
+    struct armed_fault *fault = &faults[kind];
+    long at = atomic_load(&fault->at);
+    if (at == 0)
+        return 0;
+    long call = atomic_fetch_add(&fault->calls, 1) + 1;
+    bool fails = call == at || (call > at && atomic_load(&fault->onwards));
+    return fails ? atomic_load(&fault->error) : 0;
+}
+
+bool fault_alloc(void)
+{
+    return fault_check(FAULT_ALLOC) != 0;
+}
+
+void fault_point(const char *name)
+{
+    for (int i = 0; i < point_count; i++) {
+        struct armed_point *point = &points[i];
+        if (strcmp(point->name, name) != 0 || atomic_fetch_add(&point->passes, 1) + 1 != point->at)
+            continue;
+        if (point->pause_ms == 0)
+            (void)kill(getpid(), SIGKILL);
+        struct timespec pause = { .tv_sec = point->pause_ms / 1000, .tv_nsec = point->pause_ms % 1000 * 1000000 };
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+#else
+typedef int fault_not_in_this_build;
+#endif
