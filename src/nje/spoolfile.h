@@ -1,7 +1,7 @@
 /* spoolfile: an NJE file at rest, and the facts its headers state.
  *
  * A spool file is the sequence of its NJE records as they came out of SCB decompression, each as
- *     u16 length (big-endian, of what follows the SRCB) | u8 SRCB | bytes
+ *     u16 length (big-endian, of the SRCB and what follows it) | u8 SRCB | bytes
  * without EOF. Header segments (SRCB C0, E0, D0) keep their 4-byte prefix; data records (SRCB 8x..Bx) keep their length
  * byte (or SEGL/LRECL in spanned form). That is also the form of the host spool files in the public UnixNJE samples
  * after their text header. Source: nje.md §6, §7.
@@ -26,7 +26,7 @@ enum nje_srcb {
 
 enum { NJE_RECORD_MAX = 32760 };
 
-/* Appends one record. `bytes` at most 65535. */
+/* Appends one record. `bytes` at most 65534 (the length counts the SRCB); more latches `to->failed`. */
 void nje_spool_put(struct buf *to, uint8_t srcb, struct span bytes);
 
 /* Walks the wire records of a spool file. 1: a record; 0: clean end; -1: cut short. */
