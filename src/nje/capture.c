@@ -4,6 +4,8 @@
  */
 #include "nje/capture.h"
 
+#include "nje/spoolfile.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,4 +67,47 @@ const struct capture_record *capture_find(const struct capture *capture, uint8_t
     }
     fail_msg("the capture has no such record: RCB %02X SRCB %02X", rcb, srcb);
     return NULL;
+}
+
+/* Walks to the end or to the first error, decoding every header. Returns how many logical records there were, *end_r
+ * what the last call said. */
+static size_t walk_all(struct span file, int *end_r)
+{
+    struct buf scratch = { 0 };
+    struct nje_logical_walk walk = { .from = reader_of(file), .scratch = &scratch, .len_counts_cc = true };
+    struct nje_logical logical;
+    size_t count = 0;
+    int found;
+    while ((found = nje_logical_next(&walk, &logical, NULL)) == 1) {
+        struct nje_job job;
+        struct nje_dataset dataset;
+        struct nje_trailer trailer;
+        if (logical.kind == NJE_SRCB_NJH)
+            assert_int_equal(nje_job_decode(logical.bytes, &job, NULL), 0);
+        else if (logical.kind == NJE_SRCB_DSH)
+            assert_int_equal(nje_dataset_decode(logical.bytes, &dataset, NULL), 0);
+        else if (logical.kind == NJE_SRCB_NJT)
+            assert_int_equal(nje_trailer_decode(logical.bytes, &trailer, NULL), 0);
+        count++;
+    }
+    buf_free(&scratch);
+    *end_r = found;
+    return count;
+}
+
+void capture_cut_everywhere(struct span file)
+{
+    int end;
+    size_t all = walk_all(file, &end), clean = 0;
+    assert_int_equal(end, 0);
+    for (size_t size = 0; size < file.size; size++) {
+        uint8_t *exact = malloc(size + 1);
+        memcpy(exact, file.at, size);
+        size_t count = walk_all(span_of(exact, size), &end);
+        assert_true(count < all);
+        if (end == 0)
+            clean++;
+        free(exact);
+    }
+    assert_int_equal(clean, all); /* in front of each logical record */
 }

@@ -23,6 +23,9 @@ struct capture {
 void capture_read(const char *listing, struct capture *capture_r);
 /* The n-th record (from 0) with this RCB and SRCB and at least one byte. Fails the test where there is none. */
 const struct capture_record *capture_find(const struct capture *capture, uint8_t rcb, uint8_t srcb, size_t n);
+/* Walks the spool file `file`, which must be sound, cut at each of its bytes: an error, or a clean end between logical
+ * records, never a step beyond. */
+void capture_cut_everywhere(struct span file);
 static inline struct span capture_span(const struct capture_record *record)
 {
     return span_of(record->bytes, record->size);
