@@ -10,11 +10,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/resolve.h"
 #include "smtp/session.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -185,16 +185,16 @@ static unsigned bound_port(int fd)
                                              : ((struct sockaddr_in *)&bound)->sin_port);
 }
 
-static int listen_at(struct smtp_server *server, const struct addrinfo *at, const char *what, struct err *err)
+static int listen_at(struct smtp_server *server, const struct resolve_address *at, const char *what, struct err *err)
 {
     int one = 1;
-    int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(at->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
         return err_set(err, ERR_CONFIG, "cannot listen on %s: %s", what, strerror(errno));
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (at->ai_family == AF_INET6) /* so that 0.0.0.0 and [::] may both be given */
+    if (at->address.ss_family == AF_INET6) /* so that 0.0.0.0 and [::] may both be given */
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-    if (bind(fd, at->ai_addr, at->ai_addrlen) == -1 || listen(fd, BACKLOG) == -1) {
+    if (bind(fd, (const struct sockaddr *)&at->address, at->size) == -1 || listen(fd, BACKLOG) == -1) {
         (void)err_set(err, ERR_CONFIG, "cannot listen on %s: %s", what, strerror(errno));
         (void)close(fd);
         return -1;
@@ -205,31 +205,17 @@ static int listen_at(struct smtp_server *server, const struct addrinfo *at, cons
 /* "192.0.2.1:25" or "[::1]:25" */
 static int listen_on(struct smtp_server *server, struct span text, struct err *err)
 {
-    char what[128];
-    char host[128];
+    char what[RESOLVE_HOST_MAX + 16];
+    struct resolve_name name;
+    struct resolve_answer answer;
     span_to_text(text, what, sizeof what);
-    span_to_text(text, host, sizeof host);
-    char *colon = strrchr(host, ':');
-    char *name = host;
-    size_t name_size = colon != NULL ? (size_t)(colon - host) : 0;
     if (server->listener_count == LISTENERS_MAX)
         return err_set(err, ERR_CONFIG, "more than %d addresses to listen on: leave some out", LISTENERS_MAX);
-    if (text.size >= sizeof host || name_size == 0)
-        return err_set(err, ERR_CONFIG, "\"%s\" is no address:port, as 127.0.0.1:2525 or [::1]:2525", what);
-    *colon = '\0';
-    if (host[0] == '[' && host[name_size - 1] == ']') {
-        host[name_size - 1] = '\0';
-        name = host + 1;
-    }
-    struct addrinfo wanted = { .ai_family = AF_UNSPEC,
-                               .ai_socktype = SOCK_STREAM,
-                               .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE };
-    struct addrinfo *found = NULL;
-    if (colon[1] == '\0' || getaddrinfo(name, colon + 1, &wanted, &found) != 0)
-        return err_set(err, ERR_CONFIG, "\"%s\" is no address:port, as 127.0.0.1:2525 or [::1]:2525", what);
-    int result = listen_at(server, found, what, err);
-    freeaddrinfo(found);
-    return result;
+    if (resolve_parse(what, &name, err) == -1)
+        return -1;
+    if (!resolve_literal(&name, &answer))
+        return err_set(err, ERR_CONFIG, "\"%s\": listening wants an address, as 127.0.0.1:2525 or [::1]:2525", what);
+    return listen_at(server, &answer.addresses[0], what, err);
 }
 
 /* A socket file that nobody answers at is what a process that died left behind. */

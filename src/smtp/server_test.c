@@ -612,9 +612,9 @@ static void listens_and_lets_in_who_may_come(void **state)
     (void)close(stranger);
     smtp_server_free(fixture.server);
     fixture.server = NULL;
-    fixture.options.listen = "127.0.0.1";
+    fixture.options.listen = "localhost:25";
     assert_int_equal(smtp_server_new(fixture.loop, &fixture.options, &fixture.sink.calls, &fixture.server, &err), -1);
-    assert_string_equal(err.text, "\"127.0.0.1\" is no address:port, as 127.0.0.1:2525 or [::1]:2525");
+    assert_string_equal(err.text, "\"localhost:25\": listening wants an address, as 127.0.0.1:2525 or [::1]:2525");
     assert_int_equal(rmdir(path), 0); /* the socket was removed with the server */
 }
 
