@@ -252,7 +252,7 @@ static bool add_step(void *arg, const struct track *track)
 
 struct letters {
     char ids[TRACE_LETTERS][ULID_LENGTH + 1];
-    size_t count = 0;
+    size_t count;
 };
 
 static bool add_letter(void *arg, const char *letter, int64_t at_us)
