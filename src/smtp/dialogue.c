@@ -38,7 +38,9 @@ void smtp_end_dialogue(struct smtp_session *session)
     loop_timer_set(&session->timer, SMTP_LINGER_US);
 }
 
-/* A command that cannot be: some are mistakes, many are no mail client. */
+/* A command that no mail client sends: some are mistakes, many are something else. Addresses that cannot be understood
+ * are not counted, nor is what follows a refused MAIL in a pipelined group: a good client with one bad letter must not
+ * lose its connection, and the letters behind that one with it. */
 static void say_bad(struct smtp_session *session, int code, const char *enhanced, const char *text)
 {
     smtp_say(session, code, enhanced, text);
@@ -79,6 +81,7 @@ void smtp_answer_letter(struct smtp_session *session, const char *id, const stru
         log_err(LOG_SMTP, err, "%s: letter from <%s> not taken", session->client, session->sender);
     } else {
         session->shared->figures.accepted++;
+        session->bad_commands = 0;
         log_trace(LOG_SMTP, 0, "%s: %s taken, from <%s>, %zu recipients", session->client, queued, session->sender,
                   session->recipient_count);
         session->said_250 = true;
@@ -214,7 +217,7 @@ static void mail(struct smtp_session *session, struct span argument)
         return;
     }
     if (smtp_parse_mail(argument, &mail, &refusal) == -1) {
-        say_bad(session, refusal.code, refusal.enhanced, refusal.text);
+        smtp_say(session, refusal.code, refusal.enhanced, refusal.text);
         return;
     }
     span_to_text(mail.sender, session->sender, sizeof session->sender);
@@ -258,11 +261,11 @@ static void rcpt(struct smtp_session *session, struct span argument)
     struct smtp_reply refusal;
     struct err err = ERR_CLEAR;
     if (!session->has_mail) {
-        say_bad(session, 503, "5.5.1", "say MAIL first");
+        smtp_say(session, 503, "5.5.1", "say MAIL first");
         return;
     }
     if (smtp_parse_rcpt(argument, &recipient, &refusal) == -1) {
-        say_bad(session, refusal.code, refusal.enhanced, refusal.text);
+        smtp_say(session, refusal.code, refusal.enhanced, refusal.text);
         return;
     }
     if (session->recipient_count >= shared->max_recipients) {
@@ -294,7 +297,7 @@ static void data(struct smtp_session *session, struct span argument, bool more)
     if (argument.size > 0)
         say_bad(session, 501, "5.5.4", "DATA has no argument");
     else if (!session->has_mail || session->recipient_count == 0)
-        say_bad(session, 503, "5.5.1", session->has_mail ? "no recipient was accepted" : "say MAIL first");
+        smtp_say(session, 503, "5.5.1", session->has_mail ? "no recipient was accepted" : "say MAIL first");
     else if (begin_letter(session, &err) == -1) {
         session->shared->figures.refused++;
         say_err(session, &err);
