@@ -113,8 +113,9 @@ struct nje_spool {
     void (*read)(void *owner, struct nje_link *link, int stream, void *handle, uint64_t offset);
     /* The neighbour acknowledged. The spool records it and answers nje_link_removed(link, stream). */
     void (*accepted)(void *owner, struct nje_link *link, int stream, void *handle);
-    /* The file was not acknowledged; never while a read is outstanding. `counts`: it counts as a failure of this file (refused, no answer), with the
-     * reason; otherwise the link went down under it and it simply goes back. No answer. */
+    /* The file was not acknowledged. `counts`: it counts as a failure of this file (refused, no answer), with the
+     * reason; otherwise the link went down under it and it simply goes back. Never while a read is outstanding. No
+     * answer. */
     void (*returned)(void *owner, struct nje_link *link, int stream, void *handle, bool counts, const struct err *why);
     /* -- messages and state -- */
     void (*message)(void *owner, struct nje_link *link, const struct nje_message *message);
@@ -122,8 +123,8 @@ struct nje_spool {
 };
 
 /* Starts dialling and listening. NULL (err filled): CONFIG or CONNECT for names, passwords, addresses that cannot be
- * used. Strings are copied. None of the calls below may be made from within an nje_spool call but the answers and hints,
- * which may. */
+ * used. Strings are copied. None of the calls below may be made from within an nje_spool call but the answers and
+ * hints, which may. */
 struct nje_link *nje_link_new(struct loop *loop, const struct nje_link_options *options, const struct nje_spool *spool,
                               struct err *err);
 /* Signs off where signed on: stops new streams, waits at most `wait_us` for active ones, sends B, closes, calls
