@@ -231,6 +231,7 @@ static void show_state(struct host *host)
     if (figures.listening[0] != '\0' && strcmp(figures.listening, host->shown_listening) != 0) {
         (void)snprintf(host->shown_listening, sizeof host->shown_listening, "%s", figures.listening);
         (void)printf("Listening on %s\n", figures.listening);
+        (void)fflush(stdout);
     }
     if (host->options.quiet)
         return;
