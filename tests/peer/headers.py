@@ -289,20 +289,18 @@ class SpoolFile:
 
 
 def spool_read(data: bytes) -> tuple[list[str], SpoolFile]:
-    """A UnixNJE spool file: text lines up to `END:`, then u16 length, SRCB, bytes."""
+    """A UnixNJE spool file: text lines up to `END:`, then u16 length (of SRCB and bytes), SRCB, bytes."""
     head, _, body = data.partition(b"END:\n")
     lines = [line.decode("latin-1") for line in head.split(b"\n") if line.strip()]
     found, joiner, at = SpoolFile(), Joiner(), 0
     while at < len(body):
-        if at + 3 > len(body):
-            raise WireError("spool record cut short")
-        length = struct.unpack_from(">H", body, at)[0]
-        if at + 3 + length > len(body):
-            raise WireError("spool record longer than the file")
-        srcb = body[at + 2]
-        if length or srcb not in (0x80, 0x00):  # an empty record is the EOF
-            found.add(srcb, body[at + 3:at + 3 + length], joiner)
-        at += 3 + length
+        length = struct.unpack_from(">H", body, at)[0] if at + 2 <= len(body) else 0
+        if length < 1 or at + 2 + length > len(body):
+            raise WireError(f"spool record at {at} does not fit")
+        srcb, data = body[at + 2], body[at + 3:at + 2 + length]
+        if data:  # an empty record is the EOF
+            found.add(srcb, data, joiner)
+        at += 2 + length
     return lines, found
 
 
