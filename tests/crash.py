@@ -22,8 +22,8 @@ HANDING_OUT = {
     # Between the other side's acceptance and the commit that records it: one file on the link, one letter for each
     # connection to the relay.
     "store.before-commit": (1, SESSIONS),
-    "link.c0-received": (1, 0),
-    "client.250-received": (0, SESSIONS),
+    "host_out.before-remove": (1, 0),
+    "mail_out.before-remove": (0, SESSIONS),
 }
 # A kill at any moment may fall into any of these windows.
 ANY_MOMENT = (1, SESSIONS)

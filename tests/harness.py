@@ -29,8 +29,6 @@ from typing import Any, Callable, Iterator, NoReturn, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from peer.ebcdic import card  # noqa: E402
-
 T = TypeVar("T")
 PROGRAM_LIMIT = 900.0  # no scenario may hang a build
 START_LIMIT = 20.0
@@ -424,7 +422,3 @@ def log_level(line: str) -> int:
     found = LOG_LINE.match(line)
     return int(found[1]) if found else 0
 
-
-def text_cards(lines: list[str]) -> list[bytes]:
-    """Plain punch cards."""
-    return [card(line) for line in lines]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import HOST, MAILNODE, Failed, Instance, check, until
-from peer import ebcdic, netdata
+from peer import netdata
+from peer.ebcdic import card
 from peer.headers import SpoolFile
 from peer.mail import Letter, Load, Sink, compose
 from peer.nje import Node, Sending
@@ -25,15 +26,12 @@ TOKEN = re.compile(rb"TOKEN-([MH]\d{7})")
 ARRIVE_LIMIT = 60.0
 
 
-def note_cards(token: str, text: list[str] | None = None) -> list[bytes]:
-    """A CMS note of the host user that carries a token."""
-    return netdata.cms_note([f"TOKEN-{token}", *(text or ["The numbers are in the file that follows."])],
-                            origin=HOST_USER, to=OUTSIDE_ADDRESS, when=datetime(2026, 11, 24, 14, 3, 11))
-
-
-def send_note(node: Node, token: str, text: list[str] | None = None) -> Sending:
-    return node.send_file(note_cards(token, text), origin=HOST_USER, dest=OUTSIDE_ADDRESS, fn=HOST_USER[1], ft="NOTE",
-                          dist="SYSTEM")
+def send_note(node: Node, token: str, text: list[str] | None = None, packed: bool = False) -> Sending:
+    """A note of the host user that carries a token: on plain cards, or packed as NETDATA as CMS NOTE does."""
+    lines = [f"TOKEN-{token}", *(text or ["The numbers are in the file that follows."])]
+    cards = netdata.cms_note(lines, origin=HOST_USER, to=OUTSIDE_ADDRESS, when=datetime(2026, 11, 24, 14, 3, 11)) if packed \
+        else [card(line) for line in lines]
+    return node.send_file(cards, origin=HOST_USER, dest=OUTSIDE_ADDRESS, fn=HOST_USER[1], ft="NOTE", dist="SYSTEM")
 
 
 def letter(token: str, text: str = "The numbers are in the file that follows.") -> Letter:
