@@ -377,6 +377,16 @@ class Instance:
         same(done.returncode, 0, f"ovvm {' '.join(words)} ({done.stderr.strip()})")
         return json.loads(done.stdout)
 
+    def waiting(self) -> int:
+        """Letters in the four queues, quarantine apart. Failed when there is one in quarantine."""
+        queues = self.ovvm("status")["queues"]
+        check(not any(q["quarantine"] for q in queues), f"letters in quarantine: {queues}")
+        return sum(q["ready"] + q["held"] for q in queues)
+
+    def wait_empty(self, limit: float = 30.0) -> None:
+        """Until every queue is empty: what was sent is also recorded as sent."""
+        until(lambda: self.waiting() == 0, limit, "the queues to be empty")
+
     # --- what is left ---
 
     def processes(self) -> list[str]:

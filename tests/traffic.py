@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from harness import HOST, MAILNODE, Failed, Instance, check, until
 from peer import netdata
@@ -19,8 +19,8 @@ from peer.nje import Node, Sending
 
 HOST_USER = (HOST, "GEORGEB")
 HOST_MAILBOX = "georgeb@vm.example.org"  # GEORGEB at the default node
-OUTSIDE_ADDRESS = (MAILNODE, "POSTMAST")  # on the host side, an address that leads to the mail side
-OUTSIDE_MAILBOX = "postmaster@example.org"
+OUTSIDE_ADDRESS = (MAILNODE, "ALICE")  # on the host side, an address that leads to the mail side
+OUTSIDE_MAILBOX = "alice@microsft.vm.example.org"  # what it is there
 SENDER = "alice.longname@example.com"
 TOKEN = re.compile(rb"TOKEN-([MH]\d{7})")
 ARRIVE_LIMIT = 60.0
@@ -124,6 +124,25 @@ class Traffic:
         check(self.load.join(limit), f"letters without an answer after {limit:g} s: {len(self.load.waiting)}")
         until(lambda: all(s.done.is_set() for s in list(self.sendings.values())), limit, "an answer to every host file")
 
+    def one_by_one(self, count: int, alive: Callable[[], bool]) -> None:
+        """`count` letters and as many files, each only after everything before it has arrived and is recorded, until the
+        connector dies: then nothing else was under way."""
+        for _ in range(count):
+            for letters, files in ((1, 0), (0, 1)):
+                if not alive():
+                    return
+                self.offer(letters, files)
+                until(lambda: not alive() or self._all_recorded(), ARRIVE_LIMIT, "the letter to arrive")
+
+    def _all_recorded(self) -> bool:
+        sent = {letter.id for letter in self.load.accepted} | self.promised_files()
+        if len(sent) < self.number or not sent <= set(self.at_host()) | set(self.at_sink()):
+            return False
+        try:
+            return self.ovvm.waiting() == 0
+        except Failed:
+            return False  # it died, or does not answer yet
+
     def settle(self, limit: float = ARRIVE_LIMIT) -> None:
         """Until every promised letter and file has arrived; Failed names the first lost ones."""
         def missing() -> tuple[set[str], set[str]]:
@@ -135,6 +154,7 @@ class Traffic:
             letters, files = missing()
             raise Failed(f"LOST: {len(letters)} letter(s) with a 250 {sorted(letters)[:5]}, "
                          f"{len(files)} host file(s) with a C0 {sorted(files)[:5]}") from None
+        self.ovvm.wait_empty(limit)
 
     def duplicates(self) -> tuple[int, int]:
         """(copies too many at the host, copies too many at the sink)."""
