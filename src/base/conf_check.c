@@ -84,10 +84,12 @@ static void check_routes(struct conf_reading *reading, size_t i)
     const struct conf *conf = reading->conf;
     const struct conf_link *link = &conf->links[i];
     unsigned line = line_of(&reading->links[i], CONF_LINK, "nodes");
+    char what[32];
+    (void)snprintf(what, sizeof what, "[link %s] nodes:", link->node.text);
     for (size_t n = 0; n < link->nodes.count; n++) {
         struct name8 name = link->nodes.at[n];
         if (!name8_equal(name, link->node)) /* that one was looked at as the section's name */
-            check_reserved(reading, line, "nodes:", name);
+            check_reserved(reading, line, what, name);
         if (name8_equal(name, conf->connector.node) && !name8_equal(name, link->node))
             conf_problem_add(reading->problems, line,
                              "[link %s] nodes: \"%s\" is the connector's own node; remove it here", link->node.text,
@@ -155,8 +157,8 @@ static void check_default_node(struct conf_reading *reading)
                          "[connector] default-node is missing: with %zu links it cannot be guessed; add default-node = "
                          "%s or another node",
                          conf->link_count, conf->links[0].node.text);
-    else if (name8_empty(node))
-        return;
+    else if (line == place->line)
+        return; /* not given: it is the one link's */
     else if (name8_equal(node, conf->connector.node))
         conf_problem_add(reading->problems, line,
                          "[connector] default-node is the connector's own node; name the node of the host users");
