@@ -106,6 +106,20 @@ def _die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def _members(group):
+    """Processes of this group that still run; those that only wait to be reaped don't count."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+                state, _, of_group = stat.read().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(of_group) == group and state not in "ZX":
+            found.append(int(pid))
+    return found
+
+
 class Instance:
     """Base of the peers. A subclass gives prepare() -> (argv, environment), ready() -> bool and logs() -> str."""
 
@@ -201,15 +215,8 @@ class Instance:
             process.kill()
             process.wait(STOP_LIMIT)
 
-        def gone():
-            try:
-                os.killpg(group, 0)
-            except ProcessLookupError:
-                return True
-            return False
-
         try:
-            wait_until("the end of its children", gone, limit=3)
+            wait_until("the end of its children", lambda: not _members(group), limit=3)
         except PeerError:
             try:
                 os.killpg(group, signal.SIGKILL)
