@@ -37,6 +37,11 @@ enum log_level log_get_level(enum log_category category);
 const char *log_category_name(enum log_category category);
 enum log_category log_category_find(const char *name);
 
+/* Lines that found no room since the start. */
+unsigned long long log_dropped(void);
+/* Tests only: another socket in the place of the journal's. */
+void log_test_journal(const char *path);
+
 bool log_wants(enum log_category category, enum log_level level);
 void log_write(enum log_category category, enum log_level level, int number, const char *file, int line,
                const char *format, ...) __attribute__((format(printf, 6, 7)));
