@@ -13,7 +13,9 @@ import mailbox
 import os
 import pwd
 
-from .instance import Instance, PeerError, account, free_port, greeting, library_path, wait_until
+from harness import free_port, until
+
+from .instance import Peer, PeerError, account, greeting, library_path
 
 PASSWORD = "secret"
 
@@ -86,7 +88,7 @@ userdb {{
 """
 
 
-class Dovecot(Instance):
+class Dovecot(Peer):
     """users: the mailboxes there are (others are refused with 550), or None: every address has one."""
 
     name = "dovecot"
@@ -170,8 +172,8 @@ class Dovecot(Instance):
 
     def wait_letters(self, user, count, limit=30.0):
         """The same, once there are `count`."""
-        return wait_until(f"{count} letters for {user}",
-                          lambda: (found := self.letters(user)) and len(found) >= count and found, limit)
+        return until(lambda: (found := self.letters(user)) and len(found) >= count and found, limit,
+                     f"{count} letters for {user}")
 
     def imap(self, user):
         """An IMAP session of this user, inbox selected."""

@@ -14,7 +14,9 @@ import pwd
 import shutil
 import subprocess
 
-from .instance import Absent, Instance, account, free_port, greeting, library_path
+from harness import free_port
+
+from .instance import Absent, Peer, account, greeting, library_path
 
 CONFIGURATION = """\
 exim_path = {folder}/exim4
@@ -74,7 +76,7 @@ to_{index}:
 """
 
 
-class Exim(Instance):
+class Exim(Peer):
     """routes: domain -> ("smtp" or "lmtp", IPv4 address, port); everything else is refused. retry: seconds between two
     tries of a deferred letter; the queue is run that often. queue_only: letters wait for flush()."""
 

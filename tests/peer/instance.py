@@ -1,6 +1,6 @@
 """A mail system of somebody else's, run for one test from a private folder.
 
-The peers are Debian's programs, unpacked by scripts/fetch-peers under build/peers and never installed. An Instance
+The peers are Debian's programs, unpacked by scripts/fetch-peers under build/peers and never installed. A Peer
 makes a temporary folder with configuration, spool and logs, starts the program, waits until it answers, and takes
 everything away again: the process group by its id, then the folder. No account, no service and no file of the machine
 is touched.
@@ -18,7 +18,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
+
+from harness import Failed, Skip, until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PEERS = os.environ.get("OVVM_PEERS", os.path.join(ROOT, "build", "peers"))
@@ -28,11 +29,11 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 
-class Absent(Exception):
+class Absent(Skip):
     """This peer cannot run here; the text says why."""
 
 
-class PeerError(Exception):
+class PeerError(Failed):
     """The peer is here and failed."""
 
 
@@ -60,13 +61,6 @@ def library_path(folder, *own):
     return ":".join(places)
 
 
-def free_port():
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def account(*names):
     """The first of these accounts that the machine has."""
     for name in names:
@@ -75,20 +69,6 @@ def account(*names):
         except KeyError:
             continue
     raise Absent(f"none of the accounts {', '.join(names)} exists")
-
-
-def wait_until(what, probe, limit=START_LIMIT, alive=lambda: True):
-    """Asks `probe` until it says something true, and returns that; PeerError after `limit` seconds."""
-    end = time.monotonic() + limit
-    while True:
-        answer = probe()
-        if answer:
-            return answer
-        if not alive():
-            raise PeerError(f"ended while waiting for: {what}")
-        if time.monotonic() > end:
-            raise PeerError(f"waited {limit:.0f} s in vain for: {what}")
-        time.sleep(0.02)  # between two looks, not instead of one
 
 
 def greeting(port, start):
@@ -120,7 +100,7 @@ def _members(group):
     return found
 
 
-class Instance:
+class Peer:
     """Base of the peers. A subclass gives prepare() -> (argv, environment), ready() -> bool and logs() -> str."""
 
     name = ""  # folder under build/peers
@@ -167,7 +147,7 @@ class Instance:
         except BaseException as error:
             text = self.logs()[-3000:] + self.read("output")[-3000:]
             self.stop()
-            if isinstance(error, PeerError):
+            if isinstance(error, Failed):
                 raise PeerError(f"{self.name}: {error}\n{text}") from None
             raise
 
@@ -179,7 +159,12 @@ class Instance:
         self.process = subprocess.Popen(
             argv, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output,
             start_new_session=True, preexec_fn=_die_with_parent, umask=0o022, **extra)
-        wait_until("its greeting", self.ready, alive=lambda: self.process.poll() is None)
+        until(self._answers, START_LIMIT, "its greeting")
+
+    def _answers(self):
+        if self.process.poll() is not None:
+            raise PeerError(f"ended with status {self.process.returncode} instead of answering")
+        return self.ready()
 
     def stop(self):
         """Ends the peer and removes its folder; may be called twice."""
@@ -216,8 +201,8 @@ class Instance:
             process.wait(STOP_LIMIT)
 
         try:
-            wait_until("the end of its children", lambda: not _members(group), limit=3)
-        except PeerError:
+            until(lambda: not _members(group), 3, "the end of its children")
+        except Failed:
             try:
                 os.killpg(group, signal.SIGKILL)
             except ProcessLookupError:

@@ -18,7 +18,9 @@ import os
 import shutil
 import subprocess
 
-from .instance import Absent, Instance, account, free_port, greeting, library_path
+from harness import free_port
+
+from .instance import Absent, Peer, account, greeting, library_path
 
 START = """\
 set -e
@@ -36,7 +38,7 @@ exec {package}/usr/sbin/smtpd -d -f {folder}/smtpd.conf
 """
 
 
-class OpenSmtpd(Instance):
+class OpenSmtpd(Peer):
     """routes: domain -> URL as in `relay host` ("smtp://127.0.0.1:2525", "lmtp://127.0.0.1:24"); everything else is
     refused."""
 

@@ -14,7 +14,9 @@ import json
 import os
 import subprocess
 
-from .instance import Absent, Instance, account, free_port, greeting, library_path
+from harness import free_port
+
+from .instance import Absent, Peer, account, greeting, library_path
 
 # Folders of the queue and who may use them (postfix-files): o the owner alone, r root's, g the owner and the group.
 QUEUE = {
@@ -49,7 +51,7 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
-class Postfix(Instance):
+class Postfix(Peer):
     """transports: domain -> next hop as in transport(5) ("smtp:[127.0.0.1]:25", "lmtp:inet:127.0.0.1:24",
     "lmtp:unix:/path", "discard:"); everything else is refused. settings: main.cf parameters that win over ours.
     processes: limit of smtpd processes."""
