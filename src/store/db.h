@@ -1,8 +1,8 @@
 /* db: one connection to the ledger's database, inside a job.
  *
- * SQL is portable between SQLite and PostgreSQL: parameters are ?1, ?2 …; ON CONFLICT and RETURNING are used; bytes from
- * outside are BLOB; the only collation is binary. Statements are prepared once per connection and found again by the
- * address of their text, so `sql` must be a string literal (or otherwise live as long as the connection).
+ * SQL is portable between SQLite and PostgreSQL: parameters are ?1, ?2 …; ON CONFLICT and RETURNING are used; bytes
+ * from outside are BLOB; the only collation is binary. Statements are prepared once per connection and found again by
+ * the address of their text, so `sql` must be a string literal (or otherwise live as long as the connection).
  */
 #ifndef OVVM_STORE_DB_H
 #define OVVM_STORE_DB_H
@@ -59,8 +59,8 @@ int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db);
 bool db_in_transaction(const struct db *db);
 
-/* Moves what was committed from the write-ahead log into the database file. `wait`: also wait for readers and start the log
- * anew. */
+/* Moves what was committed from the write-ahead log into the database file. `wait`: also wait for readers and start the
+ * log anew. */
 int db_checkpoint(struct db *db, bool wait, struct err *err);
 /* Bytes in the write-ahead log after the last commit of this connection. */
 uint64_t db_wal_bytes(const struct db *db);

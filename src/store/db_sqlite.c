@@ -1,8 +1,8 @@
 /* The ledger's database connection on SQLite.
  *
- * What can go wrong: the disk is full (DISK_FULL: the doors say 452 and wait), the disk is broken (STORE_IO), memory ends
- * (NO_MEMORY), the file is no database or damaged (STORE_IO with SQLite's words). SQLite may roll a whole transaction
- * back by itself after the first three: the writer looks at db_in_transaction before it goes on.
+ * What can go wrong: the disk is full (DISK_FULL: the doors say 452 and wait), the disk is broken (STORE_IO), memory
+ * ends (NO_MEMORY), the file is no database or damaged (STORE_IO with SQLite's words). SQLite may roll a whole
+ * transaction back by itself after the first three: the writer looks at db_in_transaction before it goes on.
  */
 #include "store/db.h"
 
@@ -90,11 +90,12 @@ int db_open(const struct db_options *options, struct db **db_r, struct err *err)
     (void)sqlite3_busy_timeout(db->sqlite, 10000);
     char pragmas[512];
     /* page_size only acts on a new database. The checkpoint has a thread of its own; see store.c. */
-    (void)snprintf(pragmas, sizeof pragmas,
-                   "PRAGMA page_size=%d;%sPRAGMA synchronous=FULL;PRAGMA secure_delete=OFF;PRAGMA foreign_keys=OFF;"
-                   "PRAGMA wal_autocheckpoint=0;PRAGMA cache_size=-%d;PRAGMA temp_store=MEMORY;PRAGMA trusted_schema=OFF;"
-                   "PRAGMA cell_size_check=ON;",
-                   PAGE_SIZE, options->read_only ? "" : "PRAGMA journal_mode=WAL;", CACHE_KIB);
+    (void)snprintf(
+        pragmas, sizeof pragmas,
+        "PRAGMA page_size=%d;%sPRAGMA synchronous=FULL;PRAGMA secure_delete=OFF;PRAGMA foreign_keys=OFF;"
+        "PRAGMA wal_autocheckpoint=0;PRAGMA cache_size=-%d;PRAGMA temp_store=MEMORY;PRAGMA trusted_schema=OFF;"
+        "PRAGMA cell_size_check=ON;",
+        PAGE_SIZE, options->read_only ? "" : "PRAGMA journal_mode=WAL;", CACHE_KIB);
     if (db_script(db, pragmas, err) == -1) {
         db_close(db);
         return -1;

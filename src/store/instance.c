@@ -1,5 +1,5 @@
-/* Whose ledger. A cloned virtual machine or a copied folder would give one host address to two people: so a ledger that wakes
- * up elsewhere does not start mail until the operator has said what happened. */
+/* Whose ledger. A cloned virtual machine or a copied folder would give one host address to two people: so a ledger that
+ * wakes up elsewhere does not start mail until the operator has said what happened. */
 #include "store/instance.h"
 
 #include "base/clock.h"

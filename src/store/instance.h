@@ -24,8 +24,8 @@ struct instance {
 
 const char *instance_state_name(enum instance_state state);
 
-/* Fills a new ledger's row (inside a transaction), then reads it. Where the ledger belongs to another machine or another
- * state directory: REFUSED, saying how to go on. `state_path` as given in the configuration. */
+/* Fills a new ledger's row (inside a transaction), then reads it. Where the ledger belongs to another machine or
+ * another state directory: REFUSED, saying how to go on. `state_path` as given in the configuration. */
 int instance_claim(struct db *db, const char *state_path, struct instance *instance_r, struct err *err);
 /* Reads without checking. */
 int instance_read(struct db *db, struct instance *instance_r, struct err *err);

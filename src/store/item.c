@@ -68,11 +68,12 @@ int64_t item_key_new(void)
 static int insert_row(struct db *db, const struct item *item, struct err *err)
 {
     return db_run(db, err,
-                  "INSERT INTO item (key, id, letter, queue, state, door, arrived_us, due_us, attempts, size, flags, sender)"
+                  "INSERT INTO item (key, id, letter, queue, state, door, arrived_us, due_us, attempts, size, flags, "
+                  "sender)"
                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                  "ittiitiiiiib", item->key, item->id.text, item->letter.text, (int64_t)item->queue, (int64_t)item->state,
-                  item->door, item->arrived_us, item->due_us, (int64_t)item->attempts, (int64_t)item->size,
-                  (int64_t)item->flags, item->sender) == -1
+                  "ittiitiiiiib", item->key, item->id.text, item->letter.text, (int64_t)item->queue,
+                  (int64_t)item->state, item->door, item->arrived_us, item->due_us, (int64_t)item->attempts,
+                  (int64_t)item->size, (int64_t)item->flags, item->sender) == -1
                ? -1
                : 0;
 }
@@ -98,7 +99,9 @@ int item_insert(struct db *db, const struct item *item, struct span content, uns
 
 int item_write_begin(struct db *db, int64_t key, struct ulid id, struct err *err)
 {
-    struct item item = { .key = key, .id = id, .letter = id, .queue = QUEUE_GONE, .state = ITEM_WRITING, .sender = SPAN_EMPTY };
+    struct item item = {
+        .key = key, .id = id, .letter = id, .queue = QUEUE_GONE, .state = ITEM_WRITING, .sender = SPAN_EMPTY
+    };
     return insert_row(db, &item, err);
 }
 
@@ -106,17 +109,19 @@ int item_chunk_write(struct db *db, int64_t key, unsigned chunk, struct span byt
 {
     if (chunk > ITEM_CHUNKS_MAX)
         return err_set(err, ERR_TOO_BIG, "a letter has more than %d chunks", ITEM_CHUNKS_MAX);
-    return db_run(db, err, "INSERT INTO content (chunk, bytes) VALUES (?1, ?2)", "ib", key * 65536 + chunk, bytes) == -1 ? -1 : 0;
+    return db_run(db, err, "INSERT INTO content (chunk, bytes) VALUES (?1, ?2)", "ib", key * 65536 + chunk, bytes) == -1
+               ? -1
+               : 0;
 }
 
 int item_write_end(struct db *db, const struct item *item, struct err *err)
 {
-    int64_t changed = db_run(db, err,
-                             "UPDATE item SET letter = ?2, queue = ?3, state = ?4, door = ?5, arrived_us = ?6, due_us = ?7,"
-                             " size = ?8, flags = ?9, sender = ?10 WHERE key = ?1 AND state = 3",
-                             "itiitiiiib", item->key, item->letter.text, (int64_t)item->queue, (int64_t)item->state,
-                             item->door, item->arrived_us, item->due_us, (int64_t)item->size, (int64_t)item->flags,
-                             item->sender);
+    int64_t changed =
+        db_run(db, err,
+               "UPDATE item SET letter = ?2, queue = ?3, state = ?4, door = ?5, arrived_us = ?6, due_us = ?7,"
+               " size = ?8, flags = ?9, sender = ?10 WHERE key = ?1 AND state = 3",
+               "itiitiiiib", item->key, item->letter.text, (int64_t)item->queue, (int64_t)item->state, item->door,
+               item->arrived_us, item->due_us, (int64_t)item->size, (int64_t)item->flags, item->sender);
     if (changed == -1)
         return -1;
     if (changed != 1)
@@ -127,10 +132,11 @@ int item_write_end(struct db *db, const struct item *item, struct err *err)
 static int load_row(struct db *db, int64_t key, struct item *item, size_t *sender_size_r, struct err *err)
 {
     struct db_rows rows;
-    int found = db_query(db, &rows, err,
-                         "SELECT id, letter, queue, state, door, arrived_us, due_us, attempts, size, flags, sender, reason"
-                         " FROM item WHERE key = ?1 AND queue <> 0",
-                         "i", key);
+    int found =
+        db_query(db, &rows, err,
+                 "SELECT id, letter, queue, state, door, arrived_us, due_us, attempts, size, flags, sender, reason"
+                 " FROM item WHERE key = ?1 AND queue <> 0",
+                 "i", key);
     if (found == 0)
         found = db_next(&rows, err);
     if (found == 1) {
@@ -164,7 +170,8 @@ static int load_recipients(struct db *db, struct item *item, struct err *err)
     if (item->recipients == NULL)
         return err_set(err, ERR_NO_MEMORY, "item %s: out of memory", item->id.text);
     struct db_rows rows;
-    int found = db_query(db, &rows, err, "SELECT address, state, reason FROM recipient WHERE item = ?1 ORDER BY n", "i", item->key);
+    int found = db_query(db, &rows, err, "SELECT address, state, reason FROM recipient WHERE item = ?1 ORDER BY n", "i",
+                         item->key);
     while (found >= 0 && item->recipient_count < (size_t)count && (found = db_next(&rows, err)) == 1) {
         struct item_recipient *recipient = &item->recipients[item->recipient_count++];
         struct span address = db_bytes(&rows, 0);
@@ -231,14 +238,16 @@ int item_content_read(struct db *db, int64_t key, uint64_t offset, size_t size, 
 static int due_query(struct db *db, struct db_rows *rows, enum queue queue, const char *door, int64_t after_due_us,
                      int64_t after_key, size_t limit, struct err *err)
 {
-    return db_query(db, rows, err,
-                    "SELECT key, due_us FROM item WHERE queue = ?1 AND state = 0 AND door = ?2 AND (due_us, key) > (?3, ?4)"
-                    " ORDER BY due_us, key LIMIT ?5",
-                    "itiii", (int64_t)queue, door != NULL ? door : "", after_due_us, after_key, (int64_t)limit);
+    return db_query(
+        db, rows, err,
+        "SELECT key, due_us FROM item WHERE queue = ?1 AND state = 0 AND door = ?2 AND (due_us, key) > (?3, ?4)"
+        " ORDER BY due_us, key LIMIT ?5",
+        "itiii", (int64_t)queue, door != NULL ? door : "", after_due_us, after_key, (int64_t)limit);
 }
 
-int item_due_list(struct db *db, enum queue queue, const char *door, int64_t now_us, int64_t after_due_us, int64_t after_key,
-                  struct item_due *due_r, size_t limit, size_t *count_r, int64_t *next_us_r, struct err *err)
+int item_due_list(struct db *db, enum queue queue, const char *door, int64_t now_us, int64_t after_due_us,
+                  int64_t after_key, struct item_due *due_r, size_t limit, size_t *count_r, int64_t *next_us_r,
+                  struct err *err)
 {
     struct db_rows rows;
     *count_r = 0;
@@ -275,8 +284,8 @@ int item_defer(struct db *db, int64_t key, int64_t due_us, const char *reason, s
 int item_set_state(struct db *db, int64_t key, enum item_state state, const char *reason, struct err *err)
 {
     return change_one(db_run(db, err,
-                             "UPDATE item SET state = ?2, reason = coalesce(?3, reason) WHERE key = ?1 AND queue <> 0", "iit",
-                             key, (int64_t)state, reason),
+                             "UPDATE item SET state = ?2, reason = coalesce(?3, reason) WHERE key = ?1 AND queue <> 0",
+                             "iit", key, (int64_t)state, reason),
                       err);
 }
 
@@ -285,10 +294,11 @@ int item_set_door(struct db *db, int64_t key, const char *door, struct err *err)
     return change_one(db_run(db, err, "UPDATE item SET door = ?2 WHERE key = ?1 AND queue <> 0", "it", key, door), err);
 }
 
-int item_recipient_set(struct db *db, int64_t key, size_t n, enum recipient_state state, const char *reason, struct err *err)
+int item_recipient_set(struct db *db, int64_t key, size_t n, enum recipient_state state, const char *reason,
+                       struct err *err)
 {
-    return change_one(db_run(db, err, "UPDATE recipient SET state = ?3, reason = ?4 WHERE item = ?1 AND n = ?2", "iiit", key,
-                             (int64_t)n, (int64_t)state, reason),
+    return change_one(db_run(db, err, "UPDATE recipient SET state = ?3, reason = ?4 WHERE item = ?1 AND n = ?2", "iiit",
+                             key, (int64_t)n, (int64_t)state, reason),
                       err);
 }
 
@@ -301,8 +311,10 @@ int item_remove(struct db *db, int64_t key, struct err *err)
     if (db_run(db, err, "DELETE FROM recipient WHERE item = ?1", "i", key) == -1)
         return -1;
     if (size > REMOVE_AT_ONCE_MAX)
-        return db_run(db, err, "UPDATE item SET queue = 0, state = 0, door = '' WHERE key = ?1", "i", key) == -1 ? -1 : 0;
-    if (db_run(db, err, "DELETE FROM content WHERE chunk BETWEEN ?1 AND ?2", "ii", key * 65536, key * 65536 + 65535) == -1 ||
+        return db_run(db, err, "UPDATE item SET queue = 0, state = 0, door = '' WHERE key = ?1", "i", key) == -1 ? -1
+                                                                                                                 : 0;
+    if (db_run(db, err, "DELETE FROM content WHERE chunk BETWEEN ?1 AND ?2", "ii", key * 65536, key * 65536 + 65535) ==
+            -1 ||
         db_run(db, err, "DELETE FROM item WHERE key = ?1", "i", key) == -1)
         return -1;
     return 0;
@@ -334,8 +346,9 @@ int queue_depths(struct db *db, struct queue_depth depths_r[QUEUES], struct err 
 {
     memset(depths_r, 0, sizeof(struct queue_depth) * QUEUES);
     struct db_rows rows;
-    int found = db_query(db, &rows, err,
-                         "SELECT queue, state, count(*), min(arrived_us) FROM item WHERE queue <> 0 GROUP BY queue, state", "");
+    int found =
+        db_query(db, &rows, err,
+                 "SELECT queue, state, count(*), min(arrived_us) FROM item WHERE queue <> 0 GROUP BY queue, state", "");
     while (found >= 0 && (found = db_next(&rows, err)) == 1) {
         int64_t queue = db_int(&rows, 0);
         int64_t state = db_int(&rows, 1);

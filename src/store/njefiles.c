@@ -1,21 +1,21 @@
 /* NJE files seen and sent. `unsure` rows are few: one a stream and link, in ordinary times. */
 #include "store/njefiles.h"
 
-
 #include "store/sequence.h"
 
 #include <stdio.h>
 
 enum { JOB_ID_MAX = 9999 };
 
-int njefile_take(struct db *db, const struct njefile_seen *seen, struct ulid item, int64_t now_us, struct ulid *copy_of_r,
-                 struct err *err)
+int njefile_take(struct db *db, const struct njefile_seen *seen, struct ulid item, int64_t now_us,
+                 struct ulid *copy_of_r, struct err *err)
 {
     if (seen->can_repeat) {
         struct db_rows rows;
-        int found = db_query(db, &rows, err,
-                             "SELECT item FROM nje_seen WHERE link = ?1 AND job = ?2 AND unsure = 1 AND sha256 = ?3 LIMIT 1",
-                             "ttb", seen->link, seen->job, seen->sha256);
+        int found =
+            db_query(db, &rows, err,
+                     "SELECT item FROM nje_seen WHERE link = ?1 AND job = ?2 AND unsure = 1 AND sha256 = ?3 LIMIT 1",
+                     "ttb", seen->link, seen->job, seen->sha256);
         if (found == 0)
             found = db_next(&rows, err);
         if (found == 1)
@@ -41,8 +41,8 @@ int njefile_sent(struct db *db, const struct njefile_sent *sent, int64_t now_us,
     return db_run(db, err,
                   "INSERT INTO nje_sent (node, job_id, link, item, letter, origin, destination, sender, at_us)"
                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                  "titttttbi", sent->node, (int64_t)sent->job_id, sent->link, sent->item.text, sent->letter.text, sent->origin,
-                  sent->destination, sent->sender, now_us) == -1
+                  "titttttbi", sent->node, (int64_t)sent->job_id, sent->link, sent->item.text, sent->letter.text,
+                  sent->origin, sent->destination, sent->sender, now_us) == -1
                ? -1
                : 0;
 }
@@ -73,11 +73,13 @@ int njefile_job_id(struct db *db, const char *node, int *job_id_r, struct err *e
 
 int64_t njefile_purge(struct db *db, int64_t before_us, size_t limit, struct err *err)
 {
-    int64_t seen = db_run(db, err, "DELETE FROM nje_seen WHERE key IN (SELECT key FROM nje_seen WHERE at_us < ?1 LIMIT ?2)", "ii",
-                          before_us, (int64_t)limit);
+    int64_t seen =
+        db_run(db, err, "DELETE FROM nje_seen WHERE key IN (SELECT key FROM nje_seen WHERE at_us < ?1 LIMIT ?2)", "ii",
+               before_us, (int64_t)limit);
     if (seen == -1)
         return -1;
-    int64_t sent = db_run(db, err, "DELETE FROM nje_sent WHERE key IN (SELECT key FROM nje_sent WHERE at_us < ?1 LIMIT ?2)", "ii",
-                          before_us, (int64_t)limit);
+    int64_t sent =
+        db_run(db, err, "DELETE FROM nje_sent WHERE key IN (SELECT key FROM nje_sent WHERE at_us < ?1 LIMIT ?2)", "ii",
+               before_us, (int64_t)limit);
     return sent == -1 ? -1 : seen + sent;
 }

@@ -1,7 +1,7 @@
 /* The schema as a list of migrations: number n brings version n-1 to n, and is never changed once released.
  *
- * Words that a driver for another database replaces: INTEGER (64 bits), BLOB, and WITHOUT ROWID (dropped). Addresses and texts
- * that came from outside are BLOB. Times are microseconds, UTC. Keys are handed out by the program (item.c).
+ * Words that a driver for another database replaces: INTEGER (64 bits), BLOB, and WITHOUT ROWID (dropped). Addresses
+ * and texts that came from outside are BLOB. Times are microseconds, UTC. Keys are handed out by the program (item.c).
  */
 #include "store/schema.h"
 
@@ -44,7 +44,8 @@ static const char *const migrations[] = {
     "CREATE TABLE sequence (name TEXT PRIMARY KEY, next INTEGER NOT NULL);"
     /* Which letter answers which. `stamp` is the host's own time as it came (never converted). */
     "CREATE TABLE correlation ("
-    " key INTEGER PRIMARY KEY, letter TEXT NOT NULL, host TEXT NOT NULL, proxy TEXT NOT NULL, direction INTEGER NOT NULL,"
+    " key INTEGER PRIMARY KEY, letter TEXT NOT NULL, host TEXT NOT NULL, proxy TEXT NOT NULL, direction INTEGER NOT "
+    "NULL,"
     " message_id BLOB NOT NULL, refs BLOB NOT NULL, reply_to BLOB NOT NULL, subject BLOB NOT NULL, stamp BLOB NOT NULL,"
     " at_us INTEGER NOT NULL);"
     "CREATE INDEX correlation_pair ON correlation (host, proxy, at_us);"
@@ -53,7 +54,8 @@ static const char *const migrations[] = {
     /* NJE files we sent, so that a message about one becomes a report. */
     "CREATE TABLE nje_sent ("
     " key INTEGER PRIMARY KEY, node TEXT NOT NULL, job_id INTEGER NOT NULL, link TEXT NOT NULL, item TEXT NOT NULL,"
-    " letter TEXT NOT NULL, origin TEXT NOT NULL, destination TEXT NOT NULL, sender BLOB NOT NULL, at_us INTEGER NOT NULL);"
+    " letter TEXT NOT NULL, origin TEXT NOT NULL, destination TEXT NOT NULL, sender BLOB NOT NULL, at_us INTEGER NOT "
+    "NULL);"
     "CREATE INDEX nje_sent_job ON nje_sent (node, job_id, at_us);"
     "CREATE INDEX nje_sent_at ON nje_sent (at_us);"
     /* NJE files we took. `unsure`: our acknowledgement may have been lost, so the same file may come again. */
@@ -86,10 +88,11 @@ int schema_migrate(struct db *db, struct err *err)
     if (schema_version(db, &version, err) == -1)
         return -1;
     if (version > SCHEMA_VERSION)
-        return err_set(err, ERR_CONFIG,
-                       "the ledger has schema %d and this program knows up to %d: it was used by a newer release; install that "
-                       "release, or restore a backup made with this one",
-                       (int)version, SCHEMA_VERSION);
+        return err_set(
+            err, ERR_CONFIG,
+            "the ledger has schema %d and this program knows up to %d: it was used by a newer release; install that "
+            "release, or restore a backup made with this one",
+            (int)version, SCHEMA_VERSION);
     for (; version < SCHEMA_VERSION; version++) {
         if (db_begin(db, err) == -1)
             return -1;

@@ -1,9 +1,10 @@
-/* The ledger's threads: one writer with group commit, a few readers, one that moves the write-ahead log into the database.
+/* The ledger's threads: one writer with group commit, a few readers, one that moves the write-ahead log into the
+ * database.
  *
- * What can go wrong. A job fails by itself: its SAVEPOINT is rolled back and the others of the batch are committed. The whole
- * commit fails (disk full, I/O error, memory): every job of the batch fails with that error, nothing of it is on disk, and the
- * doors answer "temporary". While that lasts, store_writable is false and the writer tries an empty commit every second.
- * A crash at any moment leaves the last commit that returned.
+ * What can go wrong. A job fails by itself: its SAVEPOINT is rolled back and the others of the batch are committed. The
+ * whole commit fails (disk full, I/O error, memory): every job of the batch fails with that error, nothing of it is on
+ * disk, and the doors answer "temporary". While that lasts, store_writable is false and the writer tries an empty
+ * commit every second. A crash at any moment leaves the last commit that returned.
  */
 #include "store/store.h"
 
@@ -27,10 +28,10 @@
 enum {
     READERS_DEFAULT = 2,
     READERS_MAX = 8,
-    BATCH_MAX = 1024,                      /* jobs in one commit */
-    COMPANY_WAIT_US = 400,                 /* the longest a job waits for as many others as came last time */
-    CHECKPOINT_BYTES = 8 * 1024 * 1024,    /* of write-ahead log before it is moved */
-    RESTART_BYTES = 256 * 1024 * 1024      /* the log grew behind the checkpoints' back: wait for one */
+    BATCH_MAX = 1024,                   /* jobs in one commit */
+    COMPANY_WAIT_US = 400,              /* the longest a job waits for as many others as came last time */
+    CHECKPOINT_BYTES = 8 * 1024 * 1024, /* of write-ahead log before it is moved */
+    RESTART_BYTES = 256 * 1024 * 1024   /* the log grew behind the checkpoints' back: wait for one */
 };
 
 FAILPOINT_DECLARE("store.before-commit");
@@ -222,8 +223,8 @@ static void deadline_after(struct timespec *deadline_r, int64_t us)
     deadline_r->tv_nsec = ns % 1000000000;
 }
 
-/* Waits, under the lock, until there is work, or a second passed while the ledger is not writable; false: stop. `company` is how
- * many jobs came together last time: under load it pays to wait a moment for as many. */
+/* Waits, under the lock, until there is work, or a second passed while the ledger is not writable; false: stop.
+ * `company` is how many jobs came together last time: under load it pays to wait a moment for as many. */
 static bool wait_for_writes(struct store *store, unsigned company)
 {
     struct timespec deadline;
@@ -357,8 +358,10 @@ static int open_databases(struct store *store, const struct store_options *optio
     if (db_open(&first, &store->writer, err) == -1 || schema_migrate(store->writer, err) == -1 ||
         db_begin(store->writer, err) == -1)
         return -1;
-    if (instance_claim(store->writer, options->state, &instance, err) == -1 || item_key_start(store->writer, err) == -1 ||
-        (options->loop != NULL && item_forget_unfinished(store->writer, err) == -1) || db_commit(store->writer, err) == -1) {
+    if (instance_claim(store->writer, options->state, &instance, err) == -1 ||
+        item_key_start(store->writer, err) == -1 ||
+        (options->loop != NULL && item_forget_unfinished(store->writer, err) == -1) ||
+        db_commit(store->writer, err) == -1) {
         db_rollback(store->writer);
         return -1;
     }
@@ -378,7 +381,8 @@ static int start_threads(struct store *store, struct err *err)
     bool started = pthread_create(&store->writer_thread, NULL, write_loop, store) == 0;
     store->writer_started = started;
     if (started)
-        store->checkpoint_started = started = pthread_create(&store->checkpoint_thread, NULL, checkpoint_loop, store) == 0;
+        store->checkpoint_started = started =
+            pthread_create(&store->checkpoint_thread, NULL, checkpoint_loop, store) == 0;
     int readers = 0;
     while (started && readers < store->reader_count) {
         started = pthread_create(&store->reader_threads[readers], NULL, read_loop, store) == 0;

@@ -11,10 +11,10 @@ enum track_step {
     TRACK_TRANSLATED,   /* item: the new item in the next queue */
     TRACK_SENT,         /* the other side accepted; address: the recipient */
     TRACK_DEFERRED,
-    TRACK_RETURNED,     /* a report went to the sender */
+    TRACK_RETURNED, /* a report went to the sender */
     TRACK_QUARANTINED,
-    TRACK_DUPLICATE,    /* a file that came again was suppressed */
-    TRACK_OPERATOR,     /* an operator's command */
+    TRACK_DUPLICATE, /* a file that came again was suppressed */
+    TRACK_OPERATOR,  /* an operator's command */
     TRACK_STEPS
 };
 
@@ -31,10 +31,11 @@ struct track {
 int track_add(struct db *db, const struct track *track, struct err *err);
 
 /* Rows of a letter or item id, oldest first. `take` returns false to stop. */
-int track_letter(struct db *db, const char *id, bool (*take)(void *arg, const struct track *track), void *arg, struct err *err);
+int track_letter(struct db *db, const char *id, bool (*take)(void *arg, const struct track *track), void *arg,
+                 struct err *err);
 /* Letters in which an address occurs, newest first, each once. */
-int track_address(struct db *db, struct span address, size_t limit, bool (*take)(void *arg, const char *letter, int64_t at_us),
-                  void *arg, struct err *err);
+int track_address(struct db *db, struct span address, size_t limit,
+                  bool (*take)(void *arg, const char *letter, int64_t at_us), void *arg, struct err *err);
 /* Deletes at most `limit` rows older than `before_us`; returns how many. */
 int64_t track_purge(struct db *db, int64_t before_us, size_t limit, struct err *err);
 

@@ -1,9 +1,9 @@
 /* The test builds' SQLite VFS: a shim in front of the ordinary one.
  *
- * Faults: xWrite and xSync ask fault_check and answer SQLITE_FULL or SQLITE_IOERR. Power cut: an overlay, one for each path and shared
- * by all connections of the process, holds the blocks written since the last xSync; only xSync moves them to the real file. Reads
- * see the overlay first. SIGKILL then leaves the real file as the last xSync left it. The shared-memory index needs no such care:
- * SQLite makes it anew from the log when the first connection opens.
+ * Faults: xWrite and xSync ask fault_check and answer SQLITE_FULL or SQLITE_IOERR. Power cut: an overlay, one for each
+ * path and shared by all connections of the process, holds the blocks written since the last xSync; only xSync moves
+ * them to the real file. Reads see the overlay first. SIGKILL then leaves the real file as the last xSync left it. The
+ * shared-memory index needs no such care: SQLite makes it anew from the log when the first connection opens.
  */
 #include "store/vfs.h"
 
@@ -398,7 +398,8 @@ int vfs_choose(char *path, const char **vfs_r, struct err *err)
 {
     *vfs_r = NULL;
     const char *query = strchr(path, '?');
-    return query == NULL ? 0 : err_set(err, ERR_CONFIG, "the ledger's url ends in \"%.100s\", which is not known", query);
+    return query == NULL ? 0
+                         : err_set(err, ERR_CONFIG, "the ledger's url ends in \"%.100s\", which is not known", query);
 }
 
 #endif
