@@ -13,6 +13,7 @@ import faulthandler
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -24,15 +25,17 @@ import time
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterator, TypeVar
+from typing import Any, Callable, Iterator, NoReturn, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from peer.ebcdic import card  # noqa: E402
 
 T = TypeVar("T")
 PROGRAM_LIMIT = 900.0  # no scenario may hang a build
 START_LIMIT = 20.0
 STOP_LIMIT = 30.0
-OUTSIDE, MAILNODE, HOST = "MICROSFT", "MICROSFT", "MAPLEC1"
+MAILNODE, HOST = "MICROSFT", "MAPLEC1"
 
 
 class Failed(AssertionError):
@@ -77,6 +80,25 @@ class Skip(Exception):
     """This case can't run here, and says why."""
 
 
+LIVE: set["Instance"] = set()  # daemons that must not outlive this program
+
+
+def leave(status: int) -> NoReturn:
+    """Ends the program and every daemon it started. Threads of peers must not keep a finished test alive."""
+    for instance in list(LIVE):
+        instance.kill()
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def _give_up(limit: float) -> None:
+    """Body of the watchdog: shows where everything stands, then leaves."""
+    time.sleep(limit)  # the one wait whose event is time itself
+    print(f"# gave up after {limit:g} s", flush=True)
+    faulthandler.dump_traceback(all_threads=True)
+    leave(2)
+
+
 class Tap:
     def __init__(self) -> None:
         self.count = self.failures = 0
@@ -112,16 +134,15 @@ class Tap:
         for line in text.rstrip().splitlines():
             print(f"# {line}", flush=True)
 
-    def finish(self) -> None:
+    def finish(self) -> NoReturn:
         """The plan; ends the program."""
         print(f"1..{self.count}", flush=True)
-        sys.stdout.flush()
-        os._exit(1 if self.failures else 0)  # threads of peers must not keep a finished test alive
+        leave(1 if self.failures else 0)
 
 
-def skip_all(why: str) -> None:
+def skip_all(why: str) -> NoReturn:
     print(f"1..0 # SKIP {why}", flush=True)
-    os._exit(0)
+    leave(0)
 
 
 def start(doc: str | None, *, limit: float = PROGRAM_LIMIT, daemon: bool = True,
@@ -134,14 +155,17 @@ def start(doc: str | None, *, limit: float = PROGRAM_LIMIT, daemon: bool = True,
     if options:
         options(parser)
     args = parser.parse_args()
-    faulthandler.dump_traceback_later(args.limit, exit=True)
+    threading.Thread(target=_give_up, args=(args.limit,), daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: leave(143))
+    signal.signal(signal.SIGINT, lambda *_: leave(130))
+    sys.excepthook = lambda *what: (traceback.print_exception(*what), leave(1))  # type: ignore[assignment]
     if args.seed is None:
         args.seed = random.SystemRandom().randrange(1 << 32)
     random.seed(args.seed)
     print(f"# seed {args.seed}", flush=True)
     if daemon and not find("ovvmd", args.build):
         print(f"1..1\nnot ok 1 - ovvmd is not under {args.build}", flush=True)
-        os._exit(1)
+        leave(1)
     return Tap(), args
 
 
@@ -269,6 +293,7 @@ class Instance:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, start_new_session=True,
                                         env={**os.environ, **self.environment, **environment})
+        LIVE.add(self)
         self.logs.append(Log(self.process.stderr, self.directory / "log"))
         self.starts += 1
 
@@ -294,6 +319,7 @@ class Instance:
         process = self.process
         until(lambda: process.poll() is not None, limit, "the daemon to end")
         self.logs[-1].join(5)
+        LIVE.discard(self)
         return process.returncode
 
     def stop(self, limit: float = STOP_LIMIT) -> int | None:
@@ -316,6 +342,7 @@ class Instance:
             pass
         self.process.wait(10)
         self.logs[-1].join(5)
+        LIVE.discard(self)
 
     def signal(self, number: int) -> None:
         assert self.process
@@ -352,6 +379,21 @@ class Instance:
         same(done.returncode, 0, f"ovvm {' '.join(words)} ({done.stderr.strip()})")
         return json.loads(done.stdout)
 
+    # --- what is left ---
+
+    def processes(self) -> list[str]:
+        """Processes of this daemon's session that are still there, as `pid name`."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                head, _, rest = stat.read_text().rpartition(")")
+            except OSError:
+                continue
+            fields = rest.split()
+            if self.process and int(fields[3]) == self.process.pid and fields[0] != "Z":
+                found.append(head.replace("(", ""))
+        return found
+
     # --- log ---
 
     def log_lines(self) -> list[str]:
@@ -374,7 +416,15 @@ class Instance:
         return found[0]
 
 
+LOG_LINE = re.compile(r"^\S+ \S+- \S+\(\d+\) ([1-4]) (\d+):(.*?)(?: >> \S+\(\d+\))?$")
+
+
+def log_level(line: str) -> int:
+    """1 error, 2 warning, 3 info, 4 trace; 0: not a line of the log."""
+    found = LOG_LINE.match(line)
+    return int(found[1]) if found else 0
+
+
 def text_cards(lines: list[str]) -> list[bytes]:
     """Plain punch cards."""
-    from peer.ebcdic import card
     return [card(line) for line in lines]

@@ -179,12 +179,13 @@ class Load:
     """Several sessions that hand over letters, each reconnecting when its connection is lost.
 
     A letter that got no answer is `uncertain`: the server may have taken it. It is offered again until `retry_limit`
-    seconds after start, as a real client would.
+    seconds after start, as a real client would. No answer and then a 250 may make two copies, and no server can tell.
     """
 
     def __init__(self, place: Place, letters: Iterable[Letter], *, sessions: int = 4, lmtp: bool = False,
-                 pipelined: bool = True, per_session: int = 0, retry_limit: float = 60.0) -> None:
+                 pipelined: bool = True, per_session: int = 0, retry_limit: float = 60.0, stay: bool = False) -> None:
         self.place, self.lmtp, self.pipelined, self.per_session = place, lmtp, pipelined, per_session
+        self.stay = stay  # sessions wait for further letters (offer) until no_more or stop
         self.waiting: deque[Letter] = deque(letters)
         self.accepted: list[Letter] = []
         self.refused: list[Letter] = []  # 5xx: not offered again
@@ -199,6 +200,14 @@ class Load:
         for thread in self.threads:
             thread.start()
         return self
+
+    def offer(self, letters: Iterable[Letter]) -> None:
+        with self.lock:
+            self.waiting.extend(letters)
+
+    def no_more(self) -> None:
+        """Nothing will be offered any more; sessions end when what waits has been answered."""
+        self.stay = False
 
     def stop(self, limit: float = 30.0) -> None:
         """Offers nothing more; waits for the sessions."""
@@ -226,8 +235,11 @@ class Load:
     def _session(self) -> None:
         while not self._over():
             letter = self._next()
-            if letter is None:
+            if letter is None and not self.stay:
                 return
+            if letter is None:
+                self.stopping.wait(0.02)
+                continue
             try:
                 client = Client(self.place, lmtp=self.lmtp)
             except (OSError, SmtpError):

@@ -120,7 +120,8 @@ def playing(tap: Tap) -> None:
 
 
 def nodes(tap: Tap) -> None:
-    kinds = {"plain": ({}, {}), "UnixNJE and JES2": (nje.UNIXNJE, nje.JES2), "RSCS, dialler secondary": (nje.RSCS, dict(secondary=True)),
+    kinds = {"plain": ({}, {}), "UnixNJE and JES2": (nje.UNIXNJE, nje.JES2),
+             "RSCS, dialler secondary": (nje.RSCS, dict(secondary=True)),
              "three streams into a small buffer": (dict(streams=3), dict(buffer=300))}
     for what, (first, second) in kinds.items():
         with tap.case(f"two nodes ({what}): files and messages arrive as sent, acknowledged, nothing else"):
