@@ -135,10 +135,9 @@ class Exim(Peer):
 
     def command(self, *arguments):
         """Runs Exim with these arguments on this instance's spool and returns its output."""
-        extra = {"user": self.run_as.pw_uid, "group": self.run_as.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
         done = subprocess.run(
             [self.path("exim4"), "-C", self.path("exim.conf"), *arguments], env=self.environment, cwd=self.folder,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True, **extra)
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True, **self.identity)
         return done.stdout
 
     def queue(self):

@@ -11,6 +11,7 @@ ends the peer, see _die_with_parent).
 """
 
 import ctypes
+import glob
 import os
 import pwd
 import shutil
@@ -52,12 +53,10 @@ def version(name):
 
 
 def library_path(folder, *own):
-    """LD_LIBRARY_PATH for a peer: its private libraries, then those that came with it because the machine lacks them."""
+    """LD_LIBRARY_PATH for a peer: its own libraries, then those that came with it because the machine lacks them."""
     places = [os.path.join(folder, place) for place in own]
     for top in ("usr/lib", "lib"):
-        for triplet in sorted(os.listdir(os.path.join(folder, top))) if os.path.isdir(os.path.join(folder, top)) else []:
-            if "-linux-gnu" in triplet:
-                places.append(os.path.join(folder, top, triplet))
+        places += sorted(glob.glob(os.path.join(glob.escape(folder), top, "*-linux-gnu*")))
     return ":".join(places)
 
 
@@ -153,12 +152,9 @@ class Peer:
 
     def _launch(self, argv, environment):
         self._output = open(self.path("output"), "ab")
-        extra = {}
-        if self.run_as is not None and os.getuid() == 0:
-            extra = {"user": self.run_as.pw_uid, "group": self.run_as.pw_gid, "extra_groups": []}
         self.process = subprocess.Popen(
             argv, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output,
-            start_new_session=True, preexec_fn=_die_with_parent, umask=0o022, **extra)
+            start_new_session=True, preexec_fn=_die_with_parent, umask=0o022, **self.identity)
         until(self._answers, START_LIMIT, "its greeting")
 
     def _answers(self):
@@ -189,6 +185,13 @@ class Peer:
     def environment(self):
         """What the peer is started with; a subclass adds to it."""
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+    @property
+    def identity(self):
+        """For subprocess: the account of run_as, where we are root and may become it."""
+        if self.run_as is None or os.getuid() != 0:
+            return {}
+        return {"user": self.run_as.pw_uid, "group": self.run_as.pw_gid, "extra_groups": []}
 
     @staticmethod
     def _end(process):

@@ -42,8 +42,9 @@ def swaks(port, recipient, subject):
     if shutil.which("perl") is None:
         raise Skip("swaks needs perl, which is not here")
     done = subprocess.run(
-        [*swaks_program(), "--server", "127.0.0.1", "--port", str(port), "--from", "carol@example.net", "--to", recipient,
-         "--helo", "client.example.test", "--header", f"Subject: {subject}", "--body", "As swaks says it."],
+        [*swaks_program(), "--server", "127.0.0.1", "--port", str(port), "--from", "carol@example.net",
+         "--to", recipient, "--helo", "client.example.test", "--header", f"Subject: {subject}",
+         "--body", "As swaks says it."],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     if "required module" in done.stdout + done.stderr or "Can't locate" in done.stderr:
         raise Skip(f"swaks lacks a perl module here: {done.stderr.strip().splitlines()[-1]}")

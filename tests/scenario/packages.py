@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What happens to the packages of somebody's machine when they build or try the connector: nothing of theirs may go.
 
-Who runs `scripts/install-deps build` or `make demo` beside a working MTA must have that MTA afterwards, and must not get
-one unasked. Trying that for real takes a machine each time, so it is tried on machines that exist only as package
+Who runs `scripts/install-deps build` or `make demo` beside a working MTA must have that MTA afterwards, and must not
+get one unasked. Trying that for real takes a machine each time, so it is tried on machines that exist only as package
 states: a small Debian with Exim, with Postfix, with OpenSMTPD, with none. The real script runs with an apt-get that
 plans against such a state (apt-get --simulate), notes what would be installed and removed, and books the outcome there,
 so that a script which looks afterwards finds its packages. Nothing on this machine is touched, which is checked too.
@@ -29,8 +29,8 @@ REMV = re.compile(r"^(?:Remv|Purg) (\S+)")
 
 
 def run(argv, environment=None, limit=APT_LIMIT, directory=None):
-    return subprocess.run(argv, env=environment, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          errors="replace", timeout=limit)
+    return subprocess.run(argv, env=environment, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, errors="replace", timeout=limit)
 
 
 def simulate(state, arguments):
@@ -55,8 +55,8 @@ FIELDS = ("Package", "Essential", "Priority", "Section", "Maintainer", "Installe
 
 
 def stanza_of(text):
-    """What dpkg's status keeps of an archive's description, one line a field. apt takes a package whose size or relations
-    differ from the archive's for another build of that version, and would replace it."""
+    """What dpkg's status keeps of an archive's description, one line a field. apt takes a package whose size or
+    relations differ from the archive's for another build of that version, and would replace it."""
     kept = [line for line in text.splitlines() if line.partition(":")[0] in FIELDS]
     return "\n".join([kept[0], "Status: install ok installed", *kept[1:], "Description: as in the archive"])
 
@@ -81,13 +81,12 @@ def as_apt_get(state, arguments):
     if "update" in arguments:
         return 0
     done = simulate(state, arguments)
-    install, removed = planned(done.stdout)
-    with (state / "plans").open("a") as plans:
-        plans.write(done.stdout)
     sys.stdout.write(done.stdout)
     sys.stderr.write(done.stderr)
-    if done.returncode == 0:
-        book(state, install, removed)
+    if done.returncode == 0 and not {"--simulate", "-s", "--dry-run"} & set(arguments):
+        with (state / "plans").open("a") as plans:
+            plans.write(done.stdout)
+        book(state, *planned(done.stdout))
     return done.returncode
 
 
@@ -214,6 +213,17 @@ def install_deps(tap, *packages):
         same(installed(), real_before, "packages of the real machine")
 
 
+def one_installer(tap):
+    with tap.case("nothing but scripts/install-deps installs packages (so that the trials above cover everything)"):
+        places = [ROOT / "Makefile", *sorted((ROOT / "scripts").iterdir())]
+        installs = re.compile(r"\b(apt|apt-get|aptitude)\b[^#\n]*\binstall\b|\bdpkg\b[^#\n]*(\s-i\b|--install)")
+        found = {place.name for place in places if place.is_file()
+                 and any(installs.search(line) and "--simulate" not in line and " -s " not in line
+                         for line in place.read_text(errors="replace").splitlines()
+                         if not line.lstrip().startswith("#"))}
+        check(found <= {"install-deps"}, f"these install packages too: {sorted(found - {'install-deps'})}")
+
+
 def demo(tap):
     with tap.case("make demo beside Exim: nothing removed or replaced, no MTA comes in"):
         makefile = ROOT / "Makefile"
@@ -242,6 +252,7 @@ def main():
     what_is_kept(tap)
     for packages in ((), ("exim4-daemon-light",), ("postfix", "dovecot-imapd"), ("opensmtpd",)):
         install_deps(tap, *packages)
+    one_installer(tap)
     if args.demo:
         demo(tap)
     tap.finish()
