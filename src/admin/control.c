@@ -1,5 +1,5 @@
-/* The control socket. A request that is too long, no JSON or of no known verb gets an answer that says so; a client that sends nothing or
- * reads nothing is cut off after a while. */
+/* The control socket. A request that is too long, no JSON or of no known verb gets an answer that says so; a client
+ * that sends nothing or reads nothing is cut off after a while. */
 #include "admin/control.h"
 
 #include "admin/verbs.h"
@@ -57,7 +57,9 @@ static void answer(struct client *client, const struct err *err)
     json_t *reply = client->reply;
     if (err != NULL) {
         json_t *failure = json_pack("{s:b, s:s, s:i}", "ok", 0, "error", err->text, "status",
-                                    err->id == ERR_NOT_FOUND ? 1 : err->id == ERR_BAD_CONTENT ? 2 : 3);
+                                    err->id == ERR_NOT_FOUND     ? 1
+                                    : err->id == ERR_BAD_CONTENT ? 2
+                                                                 : 3);
         json_decref(reply);
         client->reply = reply = failure;
     } else if (reply != NULL) {
@@ -102,7 +104,10 @@ static void run_request(struct client *client, const char *line)
     const char *name = json_string_value(json_object_get(client->request, "verb"));
     client->verb = name != NULL ? verb_find(name) : NULL;
     if (client->verb == NULL || client->reply == NULL) {
-        (void)err_set(&err, ERR_BAD_CONTENT, client->request == NULL ? "the request is no JSON object" : "this daemon does not know that request; ovvm and ovvmd differ in version");
+        (void)err_set(&err, ERR_BAD_CONTENT,
+                      client->request == NULL
+                          ? "the request is no JSON object"
+                          : "this daemon does not know that request; ovvm and ovvmd differ in version");
         answer(client, &err);
         return;
     }
@@ -142,7 +147,8 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
         client_free(arg);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size, void *arg)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
+                      void *arg)
 {
     (void)address;
     (void)size;
@@ -181,7 +187,8 @@ static int make_way(const struct sockaddr_un *address, struct err *err)
     if (connected == 0)
         return err_set(err, ERR_CONFIG, "[admin] socket %.100s is in use by a running program", address->sun_path);
     if (reason == ECONNREFUSED && unlink(address->sun_path) == -1)
-        return err_set(err, ERR_CONFIG, "[admin] socket %.100s is left over and cannot be removed: %m", address->sun_path);
+        return err_set(err, ERR_CONFIG, "[admin] socket %.100s is left over and cannot be removed: %m",
+                       address->sun_path);
     return 0;
 }
 
@@ -191,7 +198,8 @@ int control_new(const struct control_options *options, struct control **control_
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     const char *path = options->conf->admin.socket;
     if (strlen(path) >= sizeof address.sun_path)
-        return err_set(err, ERR_CONFIG, "[admin] socket: the path is longer than %zu bytes", sizeof address.sun_path - 1);
+        return err_set(err, ERR_CONFIG, "[admin] socket: the path is longer than %zu bytes",
+                       sizeof address.sun_path - 1);
     memcpy(address.sun_path, path, strlen(path));
     if (make_way(&address, err) == -1)
         return -1;
@@ -201,7 +209,8 @@ int control_new(const struct control_options *options, struct control **control_
     control->options = *options;
     (void)snprintf(control->path, sizeof control->path, "%s", path);
     mode_t before = umask(0117);
-    control->listener = evconnlistener_new_bind(loop_base(options->loop), on_accept, control, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 16,
+    control->listener = evconnlistener_new_bind(loop_base(options->loop), on_accept, control,
+                                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 16,
                                                 (struct sockaddr *)&address, (int)sizeof address);
     (void)umask(before);
     if (control->listener == NULL) {

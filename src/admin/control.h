@@ -1,5 +1,6 @@
-/* control: the daemon's ear for `ovvm`. A Unix socket; each connection brings one request, a JSON object on one line with a "verb", and gets
- * one JSON object on one line back: {"ok": true, …} or {"ok": false, "error": …, "status": exit status}. */
+/* control: the daemon's ear for `ovvm`. A Unix socket; each connection brings one request, a JSON object on one line
+ * with a "verb", and gets one JSON object on one line back: {"ok": true, …} or {"ok": false, "error": …, "status": exit
+ * status}. */
 #ifndef OVVM_ADMIN_CONTROL_H
 #define OVVM_ADMIN_CONTROL_H
 

@@ -47,9 +47,11 @@ static int status_ledger(struct db *db, const json_t *request, json_t *reply, st
         return -1;
     json_t *queues = json_array();
     for (int i = QUEUE_HOST_IN; i < QUEUES; i++) {
-        json_t *queue = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", queue_name((enum queue)i), "classic", queue_classic_name((enum queue)i),
-                                  "ready", (json_int_t)depths[i].count[ITEM_READY], "held", (json_int_t)depths[i].count[ITEM_HELD], "quarantine",
-                                  (json_int_t)depths[i].count[ITEM_QUARANTINED], "oldest", verb_time(depths[i].oldest_us));
+        json_t *queue =
+            json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", queue_name((enum queue)i), "classic",
+                      queue_classic_name((enum queue)i), "ready", (json_int_t)depths[i].count[ITEM_READY], "held",
+                      (json_int_t)depths[i].count[ITEM_HELD], "quarantine",
+                      (json_int_t)depths[i].count[ITEM_QUARANTINED], "oldest", verb_time(depths[i].oldest_us));
         (void)json_array_append_new(queues, queue);
     }
     int64_t number = 0;
@@ -78,9 +80,10 @@ static json_t *link_status(const struct gateway *gateway, size_t index, json_t *
                        figures.last_error[0] != '\0' ? ": " : "", figures.last_error);
         warn(reply, text, "look at both sides' definitions; it is tried again by itself");
     }
-    return json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:s}", "node", node.text, "state", nje_link_state_name(figures.state), "peer",
-                     figures.peer, "buffer", (int)figures.buffer, "since", verb_time(figures.since_us), "files_in", (json_int_t)figures.files_in,
-                     "files_out", (json_int_t)figures.files_out, "messages_in", (json_int_t)figures.messages_in, "messages_out",
+    return json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:s}", "node", node.text, "state",
+                     nje_link_state_name(figures.state), "peer", figures.peer, "buffer", (int)figures.buffer, "since",
+                     verb_time(figures.since_us), "files_in", (json_int_t)figures.files_in, "files_out",
+                     (json_int_t)figures.files_out, "messages_in", (json_int_t)figures.messages_in, "messages_out",
                      (json_int_t)figures.messages_out, "last_error", figures.last_error);
 }
 
@@ -90,11 +93,15 @@ static void status_smtp(const struct gateway *gateway, json_t *reply)
     struct smtp_client_figures client;
     if (!gateway_smtp(gateway, &server, &client))
         return;
-    (void)json_object_set_new(reply, "smtp_in", json_pack("{s:i, s:I, s:I, s:I}", "sessions", (int)server.sessions, "accepted", (json_int_t)server.accepted,
-                                                          "refused", (json_int_t)server.refused, "bytes", (json_int_t)server.bytes));
-    (void)json_object_set_new(reply, "smtp_out", json_pack("{s:i, s:b, s:I, s:I, s:I, s:s}", "connected", (int)client.connected, "down",
-                                                           client.relay_down ? 1 : 0, "accepted", (json_int_t)client.accepted, "deferred",
-                                                           (json_int_t)client.deferred, "refused", (json_int_t)client.refused, "last_error", client.last_error));
+    (void)json_object_set_new(reply, "smtp_in",
+                              json_pack("{s:i, s:I, s:I, s:I}", "sessions", (int)server.sessions, "accepted",
+                                        (json_int_t)server.accepted, "refused", (json_int_t)server.refused, "bytes",
+                                        (json_int_t)server.bytes));
+    (void)json_object_set_new(reply, "smtp_out",
+                              json_pack("{s:i, s:b, s:I, s:I, s:I, s:s}", "connected", (int)client.connected, "down",
+                                        client.relay_down ? 1 : 0, "accepted", (json_int_t)client.accepted, "deferred",
+                                        (json_int_t)client.deferred, "refused", (json_int_t)client.refused,
+                                        "last_error", client.last_error));
     if (client.relay_down) {
         char text[64 + ERR_TEXT_SIZE];
         (void)snprintf(text, sizeof text, "the relay cannot be reached: %s", client.last_error);
@@ -111,12 +118,14 @@ static void status_loop(const struct control_options *options, json_t *reply)
     (void)json_object_set_new(reply, "state", json_string(instance_state_name(options->instance->state)));
     (void)json_object_set_new(reply, "generation", json_integer(options->instance->generation));
     (void)json_object_set_new(reply, "lineage", json_string(options->instance->lineage));
-    (void)json_object_set_new(reply, "ledger", json_pack("{s:b, s:I, s:I, s:I}", "writable", store_writable(options->store) ? 1 : 0, "jobs",
-                                                         (json_int_t)figures.jobs, "commits", (json_int_t)figures.commits, "log_bytes",
-                                                         (json_int_t)figures.wal_bytes));
+    (void)json_object_set_new(reply, "ledger",
+                              json_pack("{s:b, s:I, s:I, s:I}", "writable", store_writable(options->store) ? 1 : 0,
+                                        "jobs", (json_int_t)figures.jobs, "commits", (json_int_t)figures.commits,
+                                        "log_bytes", (json_int_t)figures.wal_bytes));
     (void)json_object_set_new(reply, "warnings", json_array());
     if (!store_writable(options->store))
-        warn(reply, "the ledger cannot be written", "make room on the disk of the state directory; mail resumes by itself");
+        warn(reply, "the ledger cannot be written",
+             "make room on the disk of the state directory; mail resumes by itself");
     json_t *links = json_array();
     for (size_t i = 0; i < gateway_link_count(options->gateway); i++)
         (void)json_array_append_new(links, link_status(options->gateway, i, reply));
@@ -142,12 +151,14 @@ static json_t *item_json(const struct item *item)
     static const char *const states[] = { "pending", "done", "failed" };
     for (size_t i = 0; i < item->recipient_count; i++) {
         const struct item_recipient *recipient = &item->recipients[i];
-        (void)json_array_append_new(recipients, json_pack("{s:o, s:s, s:s}", "address", outside(recipient->address), "state", states[recipient->state],
-                                                          "reason", recipient->reason));
+        (void)json_array_append_new(recipients,
+                                    json_pack("{s:o, s:s, s:s}", "address", outside(recipient->address), "state",
+                                              states[recipient->state], "reason", recipient->reason));
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:i, s:o, s:o, s:o}", "id", item->id.text, "letter", item->letter.text, "queue",
-                     queue_name(item->queue), "state", item_state_name(item->state), "link", item->door, "sender", outside(item->sender), "recipients",
-                     recipients, "size", (json_int_t)item->size, "attempts", item->attempts, "arrived", verb_time(item->arrived_us), "due",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:i, s:o, s:o, s:o}", "id", item->id.text, "letter",
+                     item->letter.text, "queue", queue_name(item->queue), "state", item_state_name(item->state), "link",
+                     item->door, "sender", outside(item->sender), "recipients", recipients, "size",
+                     (json_int_t)item->size, "attempts", item->attempts, "arrived", verb_time(item->arrived_us), "due",
                      verb_time(item->due_us), "reason", outside(span_text(item->reason)));
 }
 
@@ -158,7 +169,8 @@ static int list_keys(struct db *db, const json_t *request, int64_t *keys_r, size
     int64_t queue_number = queue != NULL ? (int64_t)queue_find(queue) : -1;
     int64_t state_number = -1;
     if (queue_number == QUEUE_GONE)
-        return err_set(err, ERR_BAD_CONTENT, "there is no such queue; the queues are host_in, mail_out, mail_in and host_out");
+        return err_set(err, ERR_BAD_CONTENT,
+                       "there is no such queue; the queues are host_in, mail_out, mail_in and host_out");
     for (int i = 0; state != NULL && i < ITEM_WRITING; i++)
         if (strcmp(state, item_state_name((enum item_state)i)) == 0)
             state_number = i;
@@ -166,8 +178,9 @@ static int list_keys(struct db *db, const json_t *request, int64_t *keys_r, size
         return err_set(err, ERR_BAD_CONTENT, "there is no such state; the states are ready, held and quarantine");
     struct db_rows rows;
     int found = db_query(db, &rows, err,
-                         "SELECT key FROM item WHERE queue <> 0 AND (?1 = -1 OR queue = ?1) AND (?2 = -1 OR state = ?2) ORDER BY key LIMIT ?3", "iii",
-                         queue_number, state_number, (int64_t)LIST_LIMIT);
+                         "SELECT key FROM item WHERE queue <> 0 AND (?1 = -1 OR queue = ?1) AND (?2 = -1 OR state = "
+                         "?2) ORDER BY key LIMIT ?3",
+                         "iii", queue_number, state_number, (int64_t)LIST_LIMIT);
     *count_r = 0;
     while (found >= 0 && *count_r < LIST_LIMIT && (found = db_next(&rows, err)) == 1)
         keys_r[(*count_r)++] = db_int(&rows, 0);
@@ -178,7 +191,7 @@ static int list_keys(struct db *db, const json_t *request, int64_t *keys_r, size
 static int list_ledger(struct db *db, const json_t *request, json_t *reply, struct err *err)
 {
     int64_t keys[LIST_LIMIT];
-    size_t count;
+    size_t count = 0;
     if (list_keys(db, request, keys, &count, err) == -1)
         return -1;
     json_t *items = json_array();
@@ -208,7 +221,10 @@ static int show_ledger(struct db *db, const json_t *request, json_t *reply, stru
     if (found == 1)
         found = item_load(db, key, &item, err);
     if (found != 1)
-        return found == -1 ? -1 : err_set(err, ERR_NOT_FOUND, "there is no such letter in the queues; \"ovvm trace %s\" shows what became of it", ulid.text);
+        return found == -1 ? -1
+                           : err_set(err, ERR_NOT_FOUND,
+                                     "there is no such letter in the queues; \"ovvm trace %s\" shows what became of it",
+                                     ulid.text);
     struct buf content = { 0 };
     int result = item_content_read(db, key, 0, CONTENT_SHOWN, &content, err);
     if (result == 0) {
@@ -227,8 +243,9 @@ static int show_ledger(struct db *db, const json_t *request, json_t *reply, stru
 static bool add_step(void *arg, const struct track *track)
 {
     json_t *steps = arg;
-    (void)json_array_append_new(steps, json_pack("{s:s, s:s, s:o, s:s, s:o, s:o}", "letter", track->letter.text, "item", track->item.text, "at",
-                                                 verb_time(track->at_us), "step", track_step_name(track->step), "address", outside(track->address),
+    (void)json_array_append_new(steps, json_pack("{s:s, s:s, s:o, s:s, s:o, s:o}", "letter", track->letter.text, "item",
+                                                 track->item.text, "at", verb_time(track->at_us), "step",
+                                                 track_step_name(track->step), "address", outside(track->address),
                                                  "detail", outside(track->detail)));
     return true;
 }
@@ -253,8 +270,9 @@ static int add_waiting(struct db *db, const char *letter, json_t *waiting, struc
     int64_t keys[TRACE_LETTERS];
     size_t count = 0;
     int found = db_query(db, &rows, err,
-                         "SELECT i.key FROM item i WHERE i.queue <> 0 AND i.id IN (SELECT item FROM track WHERE letter = ?1) ORDER BY i.key LIMIT ?2", "ti",
-                         letter, (int64_t)TRACE_LETTERS);
+                         "SELECT i.key FROM item i WHERE i.queue <> 0 AND i.id IN (SELECT item FROM track WHERE letter "
+                         "= ?1) ORDER BY i.key LIMIT ?2",
+                         "ti", letter, (int64_t)TRACE_LETTERS);
     while (found >= 0 && count < TRACE_LETTERS && (found = db_next(&rows, err)) == 1)
         keys[count++] = db_int(&rows, 0);
     db_end(&rows);
@@ -284,7 +302,8 @@ static int trace_ledger(struct db *db, const json_t *request, json_t *reply, str
     (void)json_object_set_new(reply, "steps", steps);
     (void)json_object_set_new(reply, "waiting", waiting);
     for (size_t i = letters.count; i-- > 0;)
-        if (track_letter(db, letters.ids[i], add_step, steps, err) == -1 || add_waiting(db, letters.ids[i], waiting, err) == -1)
+        if (track_letter(db, letters.ids[i], add_step, steps, err) == -1 ||
+            add_waiting(db, letters.ids[i], waiting, err) == -1)
             return -1;
     if (json_array_size(steps) == 0)
         return err_set(err, ERR_NOT_FOUND, "nothing is known of \"%.100s\"", what);

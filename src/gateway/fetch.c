@@ -1,4 +1,5 @@
-/* Reading a letter out of the ledger: the first piece comes with the facts, so that an ordinary letter takes one job. */
+/* Reading a letter out of the ledger: the first piece comes with the facts, so that an ordinary letter takes one job.
+ */
 #include "gateway/fetch.h"
 
 void fetch_init(struct fetch *fetch, struct store *store, int64_t key, void *arg)

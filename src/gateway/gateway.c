@@ -11,10 +11,10 @@
 
 enum {
     AGAIN_US = 1000000,
-    PURGE_PAUSE_US = 50000,       /* between batches, so that mail goes first */
+    PURGE_PAUSE_US = 50000, /* between batches, so that mail goes first */
     PURGE_IDLE_US = 30000000,
     PURGE_ROWS = 500,
-    NJE_MEMORY_DAYS = 30          /* how long sent and seen files are remembered */
+    NJE_MEMORY_DAYS = 30 /* how long sent and seen files are remembered */
 };
 
 /* --- what the parts share --- */
@@ -41,8 +41,9 @@ int gateway_accepts(struct gateway *gateway, enum queue queue, struct err *err)
         return err_set(err, ERR_DISK_FULL, "insufficient system storage");
     if (gateway->depth[queue] >= gateway->conf->limits.queue_depth) {
         if (!gateway->doors_slowed)
-            log_warning(LOG_GATEWAY, 4103, "queue %s is at its limit: current %llu, maximum %u; its producer waits", queue_name(queue),
-                        (unsigned long long)gateway->depth[queue], gateway->conf->limits.queue_depth);
+            log_warning(LOG_GATEWAY, 4103, "queue %s is at its limit: current %llu, maximum %u; its producer waits",
+                        queue_name(queue), (unsigned long long)gateway->depth[queue],
+                        gateway->conf->limits.queue_depth);
         gateway->doors_slowed = true;
         return err_set(err, ERR_BUSY, "the queue is full");
     }
@@ -192,8 +193,10 @@ struct opening {
 static int reroute(struct db *db, struct gateway *gateway, struct err *err)
 {
     struct db_rows rows;
-    int found = db_query(db, &rows, err, "SELECT i.key, i.door, r.address FROM item i JOIN recipient r ON r.item = i.key AND r.n = 0"
-                                         " WHERE i.queue = 4", "");
+    int found = db_query(db, &rows, err,
+                         "SELECT i.key, i.door, r.address FROM item i JOIN recipient r ON r.item = i.key AND r.n = 0"
+                         " WHERE i.queue = 4",
+                         "");
     while (found >= 0 && (found = db_next(&rows, err)) == 1) {
         char door[ITEM_DOOR_SIZE];
         struct host_address to;
@@ -250,8 +253,11 @@ static void check_drained(void *arg);
 
 static int init_parts(struct gateway *gateway, struct err *err)
 {
-    bool made = pump_init(&gateway->host_in, gateway->loop, gateway->store, QUEUE_HOST_IN, "", translate_host_in, gateway) == 0;
-    made = pump_init(&gateway->mail_in, gateway->loop, gateway->store, QUEUE_MAIL_IN, "", translate_mail_in, gateway) == 0 && made;
+    bool made =
+        pump_init(&gateway->host_in, gateway->loop, gateway->store, QUEUE_HOST_IN, "", translate_host_in, gateway) == 0;
+    made = pump_init(&gateway->mail_in, gateway->loop, gateway->store, QUEUE_MAIL_IN, "", translate_mail_in, gateway) ==
+               0 &&
+           made;
     made = loop_timer_init(&gateway->again_timer, gateway->loop, run_again, gateway) == 0 && made;
     made = loop_timer_init(&gateway->purge_timer, gateway->loop, purge, gateway) == 0 && made;
     made = loop_timer_init(&gateway->drain_timer, gateway->loop, check_drained, gateway) == 0 && made;
@@ -304,7 +310,8 @@ static void door_closed(void *arg)
 static void check_drained(void *arg)
 {
     struct gateway *gateway = arg;
-    bool busy = gateway->doors_open > 0 || gateway->translating > 0 || store_backlog(gateway->store) > 0 || gateway->again != NULL;
+    bool busy = gateway->doors_open > 0 || gateway->translating > 0 || store_backlog(gateway->store) > 0 ||
+                gateway->again != NULL;
     if (busy && clock_steady() < gateway->drain_until) {
         loop_timer_set(&gateway->drain_timer, 10000);
         return;
@@ -363,7 +370,8 @@ struct name8 gateway_link(const struct gateway *gateway, size_t index, struct nj
     return gateway->neighbours[index].conf->node;
 }
 
-bool gateway_smtp(const struct gateway *gateway, struct smtp_server_figures *server_r, struct smtp_client_figures *client_r)
+bool gateway_smtp(const struct gateway *gateway, struct smtp_server_figures *server_r,
+                  struct smtp_client_figures *client_r)
 {
     if (gateway->server == NULL || gateway->client == NULL)
         return false;

@@ -18,7 +18,8 @@
 
 struct gateway;
 
-/* Opens the doors (not where the instance is not active: then only the ledger can be looked at). Keeps pointers to all. */
+/* Opens the doors (not where the instance is not active: then only the ledger can be looked at). Keeps pointers to all.
+ */
 int gateway_new(struct loop *loop, struct store *store, const struct conf *conf, const struct instance *instance,
                 struct gateway **gateway_r, struct err *err);
 /* Takes no more letters, finishes what is in hand within `wait_us`, then calls `closed`. */
@@ -29,6 +30,7 @@ void gateway_free(struct gateway *gateway);
 /* For status. */
 size_t gateway_link_count(const struct gateway *gateway);
 struct name8 gateway_link(const struct gateway *gateway, size_t index, struct nje_link_figures *figures_r);
-bool gateway_smtp(const struct gateway *gateway, struct smtp_server_figures *server_r, struct smtp_client_figures *client_r);
+bool gateway_smtp(const struct gateway *gateway, struct smtp_server_figures *server_r,
+                  struct smtp_client_figures *client_r);
 
 #endif

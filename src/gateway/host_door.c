@@ -1,9 +1,9 @@
 /* The host door: the ledger as the links' spool.
  *
- * In: a file goes into host_in piece by piece and is acknowledged (C0) only after the commit that made it visible. A crash after that
- * commit and before the acknowledgement brings the file again; the copy is known by njefile_take and suppressed. Out: a file
- * leaves host_out only in the commit that records the neighbour's acknowledgement; a crash before that sends it again, and the
- * neighbour gets the very same headers.
+ * In: a file goes into host_in piece by piece and is acknowledged (C0) only after the commit that made it visible. A
+ * crash after that commit and before the acknowledgement brings the file again; the copy is known by njefile_take and
+ * suppressed. Out: a file leaves host_out only in the commit that records the neighbour's acknowledgement; a crash
+ * before that sends it again, and the neighbour gets the very same headers.
  */
 #include "gateway/inside.h"
 
@@ -19,7 +19,7 @@
 #include <stdio.h>
 
 enum {
-    FILE_TRIES_MAX = 3,             /* unanswered or refused: then its sender is told */
+    FILE_TRIES_MAX = 3, /* unanswered or refused: then its sender is told */
     JOB_KEY_SIZE = 256
 };
 
@@ -96,14 +96,19 @@ static bool put(void *owner, struct nje_incoming *file, struct span piece)
 static int take_work(struct db *db, void *arg, struct err *err)
 {
     struct nje_incoming *file = arg;
-    struct njefile_seen seen = { .link = file->neighbour->conf->node.text, .job = file->job,
-                                 .sha256 = span_of(file->sha256, sizeof file->sha256), .can_repeat = file->can_repeat };
+    struct njefile_seen seen = { .link = file->neighbour->conf->node.text,
+                                 .job = file->job,
+                                 .sha256 = span_of(file->sha256, sizeof file->sha256),
+                                 .can_repeat = file->can_repeat };
     int64_t now_us = file->item.arrived_us;
     int copy = njefile_take(db, &seen, file->item.id, now_us, &file->copy_of, err);
     if (copy == -1)
         return -1;
-    struct track track = { .letter = copy == 1 ? file->copy_of : file->item.letter, .item = copy == 1 ? file->copy_of : file->item.id,
-                           .at_us = now_us, .step = copy == 1 ? TRACK_DUPLICATE : TRACK_RECEIVED, .address = span_text(file->sender),
+    struct track track = { .letter = copy == 1 ? file->copy_of : file->item.letter,
+                           .item = copy == 1 ? file->copy_of : file->item.id,
+                           .at_us = now_us,
+                           .step = copy == 1 ? TRACK_DUPLICATE : TRACK_RECEIVED,
+                           .address = span_text(file->sender),
                            .detail = span_text(file->job) };
     if (track_add(db, &track, err) == -1)
         return -1;
@@ -127,8 +132,8 @@ static void taken(void *arg, bool copy, const struct err *err)
         if (copy) {
             log_info(LOG_GATEWAY, 40721, "%s: copy of file %s suppressed: %s", link, file->copy_of.text, file->job);
         } else {
-            log_info(LOG_GATEWAY, 23711, "%s: file %s received from %s to %s: %s", link, file->item.id.text, file->sender,
-                     file->address, file->job);
+            log_info(LOG_GATEWAY, 23711, "%s: file %s received from %s to %s: %s", link, file->item.id.text,
+                     file->sender, file->address, file->job);
             gateway_count(gateway, QUEUE_HOST_IN, 1);
             gateway_wake(gateway, QUEUE_HOST_IN, NULL);
         }
@@ -147,9 +152,9 @@ static void commit(void *owner, struct nje_incoming *file, const struct nje_inco
     struct host_address to = { .node = dataset->node, .user = dataset->user };
     (void)snprintf(file->sender, sizeof file->sender, "%s", host_address_text(from).text);
     (void)snprintf(file->address, sizeof file->address, "%s", host_address_text(to).text);
-    (void)snprintf(file->job, sizeof file->job, "%s job %u %016llx to %s ds %u/%u %s %s class %c records %u", file->sender, job->job_id,
-                   (unsigned long long)job->entry_time, file->address, dataset->number, facts->datasets, dataset->name,
-                   dataset->type, dataset->klass, facts->records);
+    (void)snprintf(file->job, sizeof file->job, "%s job %u %016llx to %s ds %u/%u %s %s class %c records %u",
+                   file->sender, job->job_id, (unsigned long long)job->entry_time, file->address, dataset->number,
+                   facts->datasets, dataset->name, dataset->type, dataset->klass, facts->records);
     memcpy(file->sha256, facts->sha256, sizeof file->sha256);
     file->can_repeat = job->entry_time != 0 && !facts->headers_bad;
     file->recipient.address = span_text(file->address);
@@ -159,9 +164,10 @@ static void commit(void *owner, struct nje_incoming *file, const struct nje_inco
     file->item.recipient_count = 1;
     file->item.arrived_us = file->item.due_us = clock_now();
     if (facts->headers_bad)
-        log_warning(LOG_GATEWAY, 23919, "%s: file %s has a header that cannot be understood: %s", file->neighbour->conf->node.text,
-                    file->item.id.text, facts->why_bad);
-    itemwriter_commit(file->writer, &(struct itemwriter_commit){ .item = &file->item, .also = take_work, .done = taken, .arg = file });
+        log_warning(LOG_GATEWAY, 23919, "%s: file %s has a header that cannot be understood: %s",
+                    file->neighbour->conf->node.text, file->item.id.text, facts->why_bad);
+    itemwriter_commit(file->writer, &(struct itemwriter_commit){
+                                        .item = &file->item, .also = take_work, .done = taken, .arg = file });
     file->writer = NULL;
 }
 
@@ -262,7 +268,10 @@ static int settle_work(struct db *db, void *arg, struct err *err)
 {
     struct sending *sending = arg;
     const struct item *item = &sending->fetch.item;
-    struct track track = { .letter = item->letter, .item = item->id, .at_us = clock_now(), .step = TRACK_DEFERRED,
+    struct track track = { .letter = item->letter,
+                           .item = item->id,
+                           .at_us = clock_now(),
+                           .step = TRACK_DEFERRED,
                            .address = item->recipient_count > 0 ? item->recipients[0].address : SPAN_EMPTY,
                            .detail = span_text(sending->reason) };
     int result;
@@ -318,8 +327,8 @@ static void next_loaded(void *arg, const struct err *err)
     struct fetch *fetch = &sending->fetch;
     struct err failure = err != NULL ? *err : ERR_CLEAR;
     bool here = err == NULL && fetch->found && fetch->item.state == ITEM_READY;
-    if (here && plain_headers(buf_span(&fetch->piece), nje_presets[neighbour->conf->kind].len_counts_cc, &sending->outgoing.job,
-                              &sending->outgoing.dataset, &failure) == 0) {
+    if (here && plain_headers(buf_span(&fetch->piece), nje_presets[neighbour->conf->kind].len_counts_cc,
+                              &sending->outgoing.job, &sending->outgoing.dataset, &failure) == 0) {
         sending->outgoing.handle = sending;
         (void)snprintf(sending->outgoing.name, sizeof sending->outgoing.name, "%s", fetch->item.id.text);
         sending->outgoing.bytes = fetch->item.size;
@@ -366,7 +375,8 @@ static void accepted(void *owner, struct nje_link *link, int stream, void *handl
     FAILPOINT("host_out.before-remove");
     sending->remove = true;
     (void)snprintf(sending->reason, sizeof sending->reason, "link %s", sending->neighbour->conf->node.text);
-    log_info(LOG_GATEWAY, 23713, "%s: file %s sent to %.*s", sending->neighbour->conf->node.text, sending->fetch.item.id.text,
+    log_info(LOG_GATEWAY, 23713, "%s: file %s sent to %.*s", sending->neighbour->conf->node.text,
+             sending->fetch.item.id.text,
              (int)(sending->fetch.item.recipient_count > 0 ? sending->fetch.item.recipients[0].address.size : 0),
              sending->fetch.item.recipient_count > 0 ? (const char *)sending->fetch.item.recipients[0].address.at : "");
     settle(sending);
@@ -379,7 +389,9 @@ static void give_up(struct sending *sending)
     struct err err = ERR_CLEAR;
     const struct item *item = &sending->fetch.item;
     span_to_text(item->recipient_count > 0 ? item->recipients[0].address : SPAN_EMPTY, recipient, sizeof recipient);
-    struct report_failure failure = { .recipient = recipient, .id = ERR_EXPIRED, .status = err_smtp_enhanced(ERR_EXPIRED),
+    struct report_failure failure = { .recipient = recipient,
+                                      .id = ERR_EXPIRED,
+                                      .status = err_smtp_enhanced(ERR_EXPIRED),
                                       .diagnostic = sending->reason };
     int made = report_make(sending->gateway, item, &failure, 1, SPAN_EMPTY, &sending->report, &err);
     sending->has_report = made == 0;
@@ -401,9 +413,10 @@ static void returned(void *owner, struct nje_link *link, int stream, void *handl
         return;
     }
     (void)snprintf(sending->reason, sizeof sending->reason, "%.200s", why != NULL ? why->text : "not acknowledged");
-    log_warning(LOG_GATEWAY, 23834, "%s: file %s was not taken (try %d): %s", sending->neighbour->conf->node.text, item->id.text,
-                item->attempts + 1, sending->reason);
-    sending->due_us = clock_now() + loop_backoff(gateway->conf->limits.retry_us, (unsigned)item->attempts, gateway->conf->limits.retry_max_us);
+    log_warning(LOG_GATEWAY, 23834, "%s: file %s was not taken (try %d): %s", sending->neighbour->conf->node.text,
+                item->id.text, item->attempts + 1, sending->reason);
+    sending->due_us = clock_now() + loop_backoff(gateway->conf->limits.retry_us, (unsigned)item->attempts,
+                                                 gateway->conf->limits.retry_max_us);
     if (item->attempts + 1 >= FILE_TRIES_MAX)
         give_up(sending);
     settle(sending);
@@ -416,8 +429,8 @@ static void message(void *owner, struct nje_link *link, const struct nje_message
     struct gateway *gateway = owner;
     const struct neighbour *neighbour = neighbour_of(gateway, link);
     log_info(LOG_NJE, 23720, "%s: %s from %s(%s) to %s(%s): %s", neighbour != NULL ? neighbour->conf->node.text : "",
-             message->command ? "command" : "message", message->from_node.text, message->from_user.text, message->to_node.text,
-             message->to_user.text, message->text);
+             message->command ? "command" : "message", message->from_node.text, message->from_user.text,
+             message->to_node.text, message->to_user.text, message->text);
 }
 
 static void state(void *owner, struct nje_link *link)
@@ -482,8 +495,18 @@ static struct nje_link_options options_of(const struct gateway *gateway, const s
 int host_door_open(struct gateway *gateway, struct err *err)
 {
     struct nje_spool spool = {
-        .owner = gateway, .has_room = has_room, .begin = begin, .put = put, .commit = commit, .abandon = abandon,
-        .confirmed = confirmed, .next = next, .read = read_file, .accepted = accepted, .returned = returned, .message = message,
+        .owner = gateway,
+        .has_room = has_room,
+        .begin = begin,
+        .put = put,
+        .commit = commit,
+        .abandon = abandon,
+        .confirmed = confirmed,
+        .next = next,
+        .read = read_file,
+        .accepted = accepted,
+        .returned = returned,
+        .message = message,
         .state = state,
     };
     gateway->neighbours = mem_zero(gateway->conf->link_count * sizeof gateway->neighbours[0]);
@@ -493,8 +516,8 @@ int host_door_open(struct gateway *gateway, struct err *err)
         struct neighbour *neighbour = &gateway->neighbours[i];
         neighbour->gateway = gateway;
         neighbour->conf = &gateway->conf->links[i];
-        if (pump_init(&neighbour->pump, gateway->loop, gateway->store, QUEUE_HOST_OUT, neighbour->conf->node.text, pump_ready,
-                      neighbour) == -1)
+        if (pump_init(&neighbour->pump, gateway->loop, gateway->store, QUEUE_HOST_OUT, neighbour->conf->node.text,
+                      pump_ready, neighbour) == -1)
             return err_set(err, ERR_NO_MEMORY, "out of memory for the links");
         struct nje_link_options options = options_of(gateway, neighbour->conf);
         neighbour->link = nje_link_new(gateway->loop, &options, &spool, err);

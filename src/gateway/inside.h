@@ -8,8 +8,8 @@
 #include "store/track.h"
 
 enum {
-    JOB_IDS_AHEAD = 64,      /* NJE job ids reserved at a time */
-    BACKLOG_MAX = 4096       /* ledger jobs under way at which the doors slow down */
+    JOB_IDS_AHEAD = 64, /* NJE job ids reserved at a time */
+    BACKLOG_MAX = 4096  /* ledger jobs under way at which the doors slow down */
 };
 
 /* One neighbour: its link and the queue of files for it. */
@@ -107,8 +107,8 @@ void output_init(struct output *output, enum queue queue, struct ulid letter, co
 int output_insert(struct db *db, const struct output *output, const char *node, bool content_written, struct err *err);
 void output_free(struct output *output);
 
-/* A report to the sender of a failed letter: to a host user where the sender is one, else to the Internet. 0 made; 1 there must be
- * none (null sender, a report, our own address); -1 temporary. */
+/* A report to the sender of a failed letter: to a host user where the sender is one, else to the Internet. 0 made; 1
+ * there must be none (null sender, a report, our own address); -1 temporary. */
 int report_make(struct gateway *gateway, const struct item *item, const struct report_failure *failures, size_t count,
                 struct span original, struct output *output_r, struct err *err);
 

@@ -1,7 +1,8 @@
 /* The mail door: the ledger as the SMTP server's sink and the SMTP client's source.
  *
- * In: 250 after the commit that holds the whole letter in mail_in. Out: a recipient is done in the commit that records the relay's 250;
- * a crash between the relay's answer and that commit sends the letter to the recipients of that one transaction again.
+ * In: 250 after the commit that holds the whole letter in mail_in. Out: a recipient is done in the commit that records
+ * the relay's 250; a crash between the relay's answer and that commit sends the letter to the recipients of that one
+ * transaction again.
  */
 #include "gateway/inside.h"
 
@@ -73,8 +74,8 @@ static int copy_envelope(struct smtp_letter *letter, const struct smtp_envelope 
     return 0;
 }
 
-static struct smtp_letter *begin(void *owner, struct smtp_session *session, const struct smtp_envelope *envelope, char id_r[SMTP_ID_SIZE],
-                                 struct err *err)
+static struct smtp_letter *begin(void *owner, struct smtp_session *session, const struct smtp_envelope *envelope,
+                                 char id_r[SMTP_ID_SIZE], struct err *err)
 {
     struct gateway *gateway = owner;
     if (gateway_accepts(gateway, QUEUE_MAIL_IN, err) == -1)
@@ -83,10 +84,13 @@ static struct smtp_letter *begin(void *owner, struct smtp_session *session, cons
     if (letter != NULL) {
         letter->gateway = gateway;
         letter->session = session;
-        letter->item = (struct item){ .id = ulid_new(), .queue = QUEUE_MAIL_IN, .flags = envelope->body_8bit ? ITEM_8BIT : 0 };
+        letter->item =
+            (struct item){ .id = ulid_new(), .queue = QUEUE_MAIL_IN, .flags = envelope->body_8bit ? ITEM_8BIT : 0 };
         letter->item.letter = letter->item.id;
         (void)snprintf(letter->client, sizeof letter->client, "%s", envelope->client);
-        letter->writer = copy_envelope(letter, envelope) == 0 ? itemwriter_new(gateway->store, letter->item.id, letter_room, letter) : NULL;
+        letter->writer = copy_envelope(letter, envelope) == 0
+                             ? itemwriter_new(gateway->store, letter->item.id, letter_room, letter)
+                             : NULL;
         if (letter->writer != NULL) {
             (void)snprintf(id_r, SMTP_ID_SIZE, "%s", letter->item.id.text);
             return letter;
@@ -106,8 +110,12 @@ static bool put(void *owner, struct smtp_letter *letter, struct span piece)
 static int track_letter_in(struct db *db, void *arg, struct err *err)
 {
     const struct smtp_letter *letter = arg;
-    struct track track = { .letter = letter->item.letter, .item = letter->item.id, .at_us = letter->item.arrived_us,
-                           .step = TRACK_RECEIVED, .address = letter->item.sender, .detail = span_text(letter->client) };
+    struct track track = { .letter = letter->item.letter,
+                           .item = letter->item.id,
+                           .at_us = letter->item.arrived_us,
+                           .step = TRACK_RECEIVED,
+                           .address = letter->item.sender,
+                           .detail = span_text(letter->client) };
     int result = track_add(db, &track, err);
     track.step = TRACK_ADDRESSED;
     track.detail = SPAN_EMPTY;
@@ -127,8 +135,9 @@ static void committed(void *arg, bool dropped, const struct err *err)
         FAILPOINT("mail_in.committed");
         char sender[ITEM_ADDRESS_MAX];
         span_to_text(letter->item.sender, sender, sizeof sender);
-        log_info(LOG_GATEWAY, 4107, "letter %s received from <%s> (%s), %zu recipients, %llu bytes", letter->item.id.text, sender,
-                 letter->client, letter->item.recipient_count, (unsigned long long)letter->item.size);
+        log_info(LOG_GATEWAY, 4107, "letter %s received from <%s> (%s), %zu recipients, %llu bytes",
+                 letter->item.id.text, sender, letter->client, letter->item.recipient_count,
+                 (unsigned long long)letter->item.size);
         gateway_count(gateway, QUEUE_MAIL_IN, 1);
         gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
     }
@@ -143,7 +152,8 @@ static void commit(void *owner, struct smtp_letter *letter)
     struct itemwriter *writer = letter->writer;
     letter->item.arrived_us = letter->item.due_us = clock_now();
     letter->writer = NULL;
-    itemwriter_commit(writer, &(struct itemwriter_commit){ .item = &letter->item, .also = track_letter_in, .done = committed, .arg = letter });
+    itemwriter_commit(writer, &(struct itemwriter_commit){
+                                  .item = &letter->item, .also = track_letter_in, .done = committed, .arg = letter });
 }
 
 static void abandon(void *owner, struct smtp_letter *letter)
@@ -224,7 +234,8 @@ static int prepare(struct delivery *delivery, struct err *err)
     delivery->recipients = mem_zero((item->recipient_count + 1) * sizeof delivery->recipients[0]);
     delivery->numbers = mem_zero((item->recipient_count + 1) * sizeof delivery->numbers[0]);
     delivery->results = mem_zero((item->recipient_count + 1) * sizeof delivery->results[0]);
-    if (delivery->addresses == NULL || delivery->recipients == NULL || delivery->numbers == NULL || delivery->results == NULL)
+    if (delivery->addresses == NULL || delivery->recipients == NULL || delivery->numbers == NULL ||
+        delivery->results == NULL)
         return err_set(err, ERR_NO_MEMORY, "out of memory for a letter");
     for (size_t i = 0; i < item->recipient_count; i++) {
         if (item->recipients[i].state != RECIPIENT_PENDING)
@@ -234,8 +245,11 @@ static int prepare(struct delivery *delivery, struct err *err)
         delivery->numbers[delivery->count++] = i;
     }
     span_to_text(item->sender, delivery->sender, sizeof delivery->sender);
-    delivery->outgoing = (struct smtp_outgoing){ .handle = delivery, .sender = delivery->sender, .recipients = delivery->recipients,
-                                                 .recipient_count = delivery->count, .size = item->size,
+    delivery->outgoing = (struct smtp_outgoing){ .handle = delivery,
+                                                 .sender = delivery->sender,
+                                                 .recipients = delivery->recipients,
+                                                 .recipient_count = delivery->count,
+                                                 .size = item->size,
                                                  .body_8bit = (item->flags & ITEM_8BIT) != 0 };
     (void)snprintf(delivery->outgoing.name, sizeof delivery->outgoing.name, "%s", item->id.text);
     return 0;
@@ -299,16 +313,20 @@ static void add_report(struct delivery *delivery)
         if (result->outcome == SMTP_ACCEPTED || !is_final(delivery, i))
             continue;
         bool late = result->outcome == SMTP_TEMPORARY;
-        failures[count++] = (struct report_failure){ .recipient = delivery->recipients[i], .id = late ? ERR_EXPIRED : ERR_PEER_PERMANENT,
+        failures[count++] = (struct report_failure){ .recipient = delivery->recipients[i],
+                                                     .id = late ? ERR_EXPIRED : ERR_PEER_PERMANENT,
                                                      .status = late ? err_smtp_enhanced(ERR_EXPIRED) : result->enhanced,
                                                      .diagnostic = result->text };
     }
-    int made = count > 0 ? report_make(gateway, &delivery->fetch.item, failures, count, SPAN_EMPTY, &delivery->report, &err)
-                         : failures != NULL ? 1 : -1;
+    int made = count > 0
+                   ? report_make(gateway, &delivery->fetch.item, failures, count, SPAN_EMPTY, &delivery->report, &err)
+               : failures != NULL ? 1
+                                  : -1;
     mem_free(failures);
     delivery->has_report = made == 0;
     if (made == 1 && count > 0)
-        log_warning(LOG_GATEWAY, 22470, "letter %s failed and its sender <%s> gets no report", delivery->outgoing.name, delivery->sender);
+        log_warning(LOG_GATEWAY, 22470, "letter %s failed and its sender <%s> gets no report", delivery->outgoing.name,
+                    delivery->sender);
     if (made == -1) { /* the failed ones are tried again, and reported then */
         for (size_t i = 0; i < delivery->count; i++)
             if (delivery->results[i].outcome == SMTP_PERMANENT)
@@ -331,12 +349,15 @@ static int settle_work(struct db *db, void *arg, struct err *err)
         if (track_add(db, &track, err) == -1)
             return -1;
         enum recipient_state state = result->outcome == SMTP_ACCEPTED ? RECIPIENT_DONE : RECIPIENT_FAILED;
-        if (final && !delivery->remove && item_recipient_set(db, item->key, delivery->numbers[i], state, result->text, err) == -1)
+        if (final && !delivery->remove &&
+            item_recipient_set(db, item->key, delivery->numbers[i], state, result->text, err) == -1)
             return -1;
     }
-    if (delivery->has_report && output_insert(db, &delivery->report, delivery->gateway->border.node.text, false, err) == -1)
+    if (delivery->has_report &&
+        output_insert(db, &delivery->report, delivery->gateway->border.node.text, false, err) == -1)
         return -1;
-    return delivery->remove ? item_remove(db, item->key, err) : item_defer(db, item->key, delivery->due_us, delivery->reason, err);
+    return delivery->remove ? item_remove(db, item->key, err)
+                            : item_defer(db, item->key, delivery->due_us, delivery->reason, err);
 }
 
 static void settled(void *arg, const struct err *err)
@@ -375,7 +396,8 @@ static void settle(struct delivery *delivery)
     store_write(delivery->gateway->store, &delivery->job);
 }
 
-static void result(void *owner, struct smtp_client *client, unsigned slot, void *handle, const struct smtp_result *results)
+static void result(void *owner, struct smtp_client *client, unsigned slot, void *handle,
+                   const struct smtp_result *results)
 {
     (void)client;
     (void)slot;
@@ -386,12 +408,14 @@ static void result(void *owner, struct smtp_client *client, unsigned slot, void 
     memcpy(delivery->results, results, delivery->count * sizeof results[0]);
     delivery->now_us = clock_now();
     delivery->expired = delivery->now_us - item->arrived_us > gateway->conf->limits.lifetime_us;
-    delivery->due_us = delivery->now_us + loop_backoff(gateway->conf->limits.retry_us, (unsigned)item->attempts, gateway->conf->limits.retry_max_us);
+    delivery->due_us = delivery->now_us + loop_backoff(gateway->conf->limits.retry_us, (unsigned)item->attempts,
+                                                       gateway->conf->limits.retry_max_us);
     bool failed = false;
     for (size_t i = 0; i < delivery->count; i++) {
         const struct smtp_result *one = &delivery->results[i];
         static const char *const words[] = { "sent to", "deferred for", "refused for" };
-        log_info(LOG_GATEWAY, 22464, "letter %s %s <%s>: %s", delivery->outgoing.name, words[one->outcome], delivery->recipients[i], one->text);
+        log_info(LOG_GATEWAY, 22464, "letter %s %s <%s>: %s", delivery->outgoing.name, words[one->outcome],
+                 delivery->recipients[i], one->text);
         failed = failed || (one->outcome != SMTP_ACCEPTED && is_final(delivery, i));
         if (one->outcome == SMTP_TEMPORARY)
             (void)snprintf(delivery->reason, sizeof delivery->reason, "%s", one->text);
@@ -415,17 +439,31 @@ static void pump_ready(void *arg)
 int mail_door_open(struct gateway *gateway, struct err *err)
 {
     const struct conf *conf = gateway->conf;
-    struct smtp_sink sink = { .owner = gateway, .mail = accept_mail, .recipient = accept_recipient, .begin = begin, .put = put,
-                              .commit = commit, .abandon = abandon };
+    struct smtp_sink sink = { .owner = gateway,
+                              .mail = accept_mail,
+                              .recipient = accept_recipient,
+                              .begin = begin,
+                              .put = put,
+                              .commit = commit,
+                              .abandon = abandon };
     struct smtp_source source = { .owner = gateway, .next = next, .read = read_letter, .result = result };
     struct smtp_server_options server = {
-        .listen = conf->smtp_in.listen, .lmtp = conf->smtp_in.lmtp, .allow = conf->smtp_in.allow, .host_name = conf->connector.domain,
-        .max_size = conf->smtp_in.max_size, .max_recipients = conf->smtp_in.max_recipients, .max_sessions = conf->smtp_in.max_sessions,
-        .command_us = conf->smtp_in.timeout_us, .data_us = conf->smtp_in.timeout_us,
+        .listen = conf->smtp_in.listen,
+        .lmtp = conf->smtp_in.lmtp,
+        .allow = conf->smtp_in.allow,
+        .host_name = conf->connector.domain,
+        .max_size = conf->smtp_in.max_size,
+        .max_recipients = conf->smtp_in.max_recipients,
+        .max_sessions = conf->smtp_in.max_sessions,
+        .command_us = conf->smtp_in.timeout_us,
+        .data_us = conf->smtp_in.timeout_us,
     };
     struct smtp_client_options client = {
-        .relay = conf->smtp_out.relay, .host_name = conf->connector.domain, .connections = conf->smtp_out.connections,
-        .reply_us = conf->smtp_out.timeout_us, .data_us = conf->smtp_out.timeout_us,
+        .relay = conf->smtp_out.relay,
+        .host_name = conf->connector.domain,
+        .connections = conf->smtp_out.connections,
+        .reply_us = conf->smtp_out.timeout_us,
+        .data_us = conf->smtp_out.timeout_us,
     };
     if (pump_init(&gateway->mail_out, gateway->loop, gateway->store, QUEUE_MAIL_OUT, "", pump_ready, gateway) == -1)
         return err_set(err, ERR_NO_MEMORY, "out of memory");

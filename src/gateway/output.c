@@ -31,8 +31,12 @@ static struct item complete(const struct output *output, struct item_recipient *
 
 static int add_tracks(struct db *db, const struct item *item, struct err *err)
 {
-    struct track track = { .letter = item->letter, .item = item->id, .at_us = item->arrived_us, .step = TRACK_TRANSLATED,
-                           .address = item->recipients[0].address, .detail = span_text(queue_name(item->queue)) };
+    struct track track = { .letter = item->letter,
+                           .item = item->id,
+                           .at_us = item->arrived_us,
+                           .step = TRACK_TRANSLATED,
+                           .address = item->recipients[0].address,
+                           .detail = span_text(queue_name(item->queue)) };
     return track_add(db, &track, err);
 }
 
@@ -40,11 +44,18 @@ int output_insert(struct db *db, const struct output *output, const char *node, 
 {
     struct item_recipient recipient;
     struct item item = complete(output, &recipient);
-    int result = content_written ? item_write_end(db, &item, err) : item_insert(db, &item, buf_span(&output->content), 0, err);
+    int result =
+        content_written ? item_write_end(db, &item, err) : item_insert(db, &item, buf_span(&output->content), 0, err);
     if (result == 0 && item.queue == QUEUE_HOST_OUT) {
         struct host_address_text origin = host_address_text(output->origin);
-        struct njefile_sent sent = { .node = node, .job_id = (int)output->job_id, .link = item.door, .origin = origin.text,
-                                     .destination = output->address, .item = item.id, .letter = item.letter, .sender = item.sender };
+        struct njefile_sent sent = { .node = node,
+                                     .job_id = (int)output->job_id,
+                                     .link = item.door,
+                                     .origin = origin.text,
+                                     .destination = output->address,
+                                     .item = item.id,
+                                     .letter = item.letter,
+                                     .sender = item.sender };
         result = njefile_sent(db, &sent, item.arrived_us, err);
         if (result == 0)
             result = sequence_raise(db, "entry", output->entry_us, err);
@@ -77,9 +88,15 @@ static int host_report(struct gateway *gateway, struct host_address to, const st
     output_r->item.flags = ITEM_REPORT;
     output_r->job_id = job_id;
     output_r->entry_us = gateway_entry_time(gateway);
-    struct plain_note note = { .job = { .job_id = job_id, .origin_node = from.node, .origin_user = from.user,
-                                        .entry_time = nje_stck(output_r->entry_us), .flags = NJE_JOB_ID_SET },
-                               .node = to.node, .user = to.user, .sender = "", .date_us = report->now_us,
+    struct plain_note note = { .job = { .job_id = job_id,
+                                        .origin_node = from.node,
+                                        .origin_user = from.user,
+                                        .entry_time = nje_stck(output_r->entry_us),
+                                        .flags = NJE_JOB_ID_SET },
+                               .node = to.node,
+                               .user = to.user,
+                               .sender = "",
+                               .date_us = report->now_us,
                                .len_counts_cc = nje_presets[link->kind].len_counts_cc };
     struct buf text = { 0 };
     report_to_host(report, &text);
@@ -95,9 +112,16 @@ int report_make(struct gateway *gateway, const struct item *item, const struct r
 {
     char sender[ITEM_ADDRESS_MAX];
     struct host_address host;
-    struct report report = { .letter = ulid_new(), .host_name = gateway->border.domain, .postmaster = gateway->conf->connector.postmaster,
-                             .node = gateway->border.node.text, .to = sender, .arrived_us = item->arrived_us, .now_us = clock_now(),
-                             .failures = failures, .failure_count = count, .original = original };
+    struct report report = { .letter = ulid_new(),
+                             .host_name = gateway->border.domain,
+                             .postmaster = gateway->conf->connector.postmaster,
+                             .node = gateway->border.node.text,
+                             .to = sender,
+                             .arrived_us = item->arrived_us,
+                             .now_us = clock_now(),
+                             .failures = failures,
+                             .failure_count = count,
+                             .original = original };
     span_to_text(item->sender, sender, sizeof sender);
     if (sender[0] == '\0' || (item->flags & ITEM_REPORT) != 0)
         return 1;

@@ -1,5 +1,5 @@
-/* Notes and letters as plain text. What this translation does not understand (MIME, NETDATA) passes as the text it is; nothing is
- * dropped. Host text is code page 037, letters are UTF-8. */
+/* Notes and letters as plain text. What this translation does not understand (MIME, NETDATA) passes as the text it is;
+ * nothing is dropped. Host text is code page 037, letters are UTF-8. */
 #include "gateway/plain.h"
 
 #include "codec/date.h"
@@ -11,7 +11,8 @@
 
 enum { CARD = 80 };
 
-int plain_headers(struct span spool, bool len_counts_cc, struct nje_job *job_r, struct nje_dataset *dataset_r, struct err *err)
+int plain_headers(struct span spool, bool len_counts_cc, struct nje_job *job_r, struct nje_dataset *dataset_r,
+                  struct err *err)
 {
     struct buf scratch = { 0 };
     struct nje_logical_walk walk = { .from = reader_of(spool), .scratch = &scratch, .len_counts_cc = len_counts_cc };
@@ -45,7 +46,8 @@ int plain_to_mail(struct span spool, bool len_counts_cc, const struct plain_mail
     buf_printf(to, "From: <%s>\r\nTo: <%s>\r\nDate: ", mail->from, mail->to);
     date_format_mail(mail->date_us, 0, to);
     buf_printf(to, "\r\nMessage-ID: <%s@%s>\r\n", mail->letter.text, mail->message_domain);
-    buf_add_text(to, "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
+    buf_add_text(
+        to, "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
     int step;
     while ((step = nje_logical_next(&walk, &record, err)) == 1) {
         if (record.kind != NJE_SRCB_DATA)
@@ -140,7 +142,8 @@ static struct span split_header(struct span mail, struct span *body_r)
     return mail;
 }
 
-static int write_note(const char *subject, struct span text, const struct plain_note *note, struct buf *to, struct err *err)
+static int write_note(const char *subject, struct span text, const struct plain_note *note, struct buf *to,
+                      struct err *err)
 {
     struct nje_job job = note->job;
     struct buf cards = { 0 };
@@ -159,7 +162,9 @@ static int write_note(const char *subject, struct span text, const struct plain_
     while (!reader_at_end(&lines))
         deck_line(&deck, span_trim_end(reader_until(&lines, '\n'), '\r'));
     job.records = deck.cards;
-    struct nje_dataset dataset = { .node = note->node, .user = note->user, .type = "NOTE", .klass = 'A', .records = deck.cards };
+    struct nje_dataset dataset = {
+        .node = note->node, .user = note->user, .type = "NOTE", .klass = 'A', .records = deck.cards
+    };
     (void)snprintf(dataset.name, sizeof dataset.name, "%s", job.origin_user.text);
     struct nje_trailer trailer = { .punch_records = deck.cards };
     nje_job_encode(to, &job);
@@ -188,7 +193,8 @@ int plain_to_note(struct span mail, const struct plain_note *note, struct buf *t
     return write_note(subject, body, &dated, to, err);
 }
 
-int plain_text_note(const char *subject, struct span text, const struct plain_note *note, struct buf *to, struct err *err)
+int plain_text_note(const char *subject, struct span text, const struct plain_note *note, struct buf *to,
+                    struct err *err)
 {
     return write_note(subject, text, note, to, err);
 }

@@ -1,5 +1,5 @@
-/* The look-ahead over a queue. A scan may be older than what happened since: a key it yields may be in flight (skipped here), gone (its
- * consumer finds nothing when it loads it) or deferred (its consumer sees the due time). */
+/* The look-ahead over a queue. A scan may be older than what happened since: a key it yields may be in flight (skipped
+ * here), gone (its consumer finds nothing when it loads it) or deferred (its consumer sees the due time). */
 #include "gateway/pump.h"
 
 #include "base/clock.h"

@@ -1,6 +1,7 @@
 /* pump: which letter of a queue is next. One pump for each consumer of a queue (a translator, the SMTP client, a link).
  *
- * It keeps nothing that the ledger does not: a look-ahead of due items and the keys that are being worked on. Loop's thread.
+ * It keeps nothing that the ledger does not: a look-ahead of due items and the keys that are being worked on. Loop's
+ * thread.
  */
 #ifndef OVVM_GATEWAY_PUMP_H
 #define OVVM_GATEWAY_PUMP_H
@@ -30,8 +31,8 @@ struct pump {
     struct loop_timer timer;
 };
 
-int pump_init(struct pump *pump, struct loop *loop, struct store *store, enum queue queue, const char *door, void (*ready)(void *arg),
-              void *arg);
+int pump_init(struct pump *pump, struct loop *loop, struct store *store, enum queue queue, const char *door,
+              void (*ready)(void *arg), void *arg);
 /* Not while a scan is under way: drain the ledger first. */
 void pump_close(struct pump *pump);
 /* The next due item's key, now in flight; 0: none at the moment, `ready` will be called. */

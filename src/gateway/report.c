@@ -56,10 +56,11 @@ void report_to_mail(const struct report *report, struct buf *to)
     const char *id = report->letter.text;
     buf_printf(to, "From: Mail Delivery System <%s>\r\nTo: <%s>\r\nDate: ", report->postmaster, report->to);
     date_format_mail(report->now_us, 0, to);
-    buf_printf(to,
-               "\r\nSubject: Undelivered mail returned to sender\r\nMessage-ID: <%s@%s>\r\nAuto-Submitted: auto-replied\r\n"
-               "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"\r\n\r\n",
-               id, report->host_name, id);
+    buf_printf(
+        to,
+        "\r\nSubject: Undelivered mail returned to sender\r\nMessage-ID: <%s@%s>\r\nAuto-Submitted: auto-replied\r\n"
+        "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"\r\n\r\n",
+        id, report->host_name, id);
     buf_printf(to, "--%s\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n", id);
     add_explanation(report, to);
     buf_printf(to, "\r\n--%s\r\nContent-Type: message/delivery-status\r\n\r\n", id);

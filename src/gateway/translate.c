@@ -1,8 +1,9 @@
 /* The two translations: host_in to mail_out, mail_in to host_out.
  *
- * One letter goes in, one or more items come out, in one commit that also removes the letter: so it is always in exactly one queue. Contents
- * larger than a chunk are written before, invisible, piece by piece. What cannot be delivered is reported to the sender in the same
- * commit; what cannot be understood, or reported to nobody, goes into quarantine. A temporary failure leaves the letter where it is.
+ * One letter goes in, one or more items come out, in one commit that also removes the letter: so it is always in
+ * exactly one queue. Contents larger than a chunk are written before, invisible, piece by piece. What cannot be
+ * delivered is reported to the sender in the same commit; what cannot be understood, or reported to nobody, goes into
+ * quarantine. A temporary failure leaves the letter where it is.
  */
 #include "gateway/inside.h"
 
@@ -17,7 +18,7 @@
 
 enum {
     TRANSLATIONS_MAX = 16,
-    CONTENT_MAX = 256 * 1024 * 1024,   /* of a letter in memory; larger ones go into quarantine */
+    CONTENT_MAX = 256 * 1024 * 1024, /* of a letter in memory; larger ones go into quarantine */
     CHUNKS_A_JOB = 4,
     TEMPORARY_RETRY_US = 2000000
 };
@@ -79,10 +80,14 @@ static int commit_work(struct db *db, void *arg, struct err *err)
 {
     struct translation *translation = arg;
     const struct item *item = &translation->fetch.item;
-    struct track track = { .letter = item->letter, .item = item->id, .at_us = clock_now(), .address = item->sender,
+    struct track track = { .letter = item->letter,
+                           .item = item->id,
+                           .at_us = clock_now(),
+                           .address = item->sender,
                            .detail = span_text(translation->reason) };
     for (size_t i = 0; i < translation->output_count; i++)
-        if (output_insert(db, &translation->outputs[i], translation->gateway->border.node.text, is_large(&translation->outputs[i]), err) == -1)
+        if (output_insert(db, &translation->outputs[i], translation->gateway->border.node.text,
+                          is_large(&translation->outputs[i]), err) == -1)
             return -1;
     for (size_t i = 0; i < translation->failure_count; i++) {
         track.step = TRACK_RETURNED;
@@ -96,15 +101,17 @@ static int commit_work(struct db *db, void *arg, struct err *err)
     track.step = TRACK_QUARANTINED;
     track.address = item->sender;
     track.detail = span_text(translation->reason);
-    return item_set_state(db, item->key, ITEM_QUARANTINED, translation->reason, err) == -1 ? -1 : track_add(db, &track, err);
+    return item_set_state(db, item->key, ITEM_QUARANTINED, translation->reason, err) == -1 ? -1
+                                                                                           : track_add(db, &track, err);
 }
 
 static int forget_work(struct db *db, void *arg, struct err *err)
 {
     const struct translation *translation = arg;
     for (size_t i = 0; i < translation->output_count; i++)
-        if (is_large(&translation->outputs[i]) && db_run(db, err, "UPDATE item SET state = 0 WHERE key = ?1 AND queue = 0", "i",
-                                                         translation->outputs[i].item.key) == -1)
+        if (is_large(&translation->outputs[i]) &&
+            db_run(db, err, "UPDATE item SET state = 0 WHERE key = ?1 AND queue = 0", "i",
+                   translation->outputs[i].item.key) == -1)
             return -1;
     return 0;
 }
@@ -146,11 +153,11 @@ static void commit_done(void *arg, const struct err *err)
         gateway_wake(gateway, output->item.queue, output->item.door);
     }
     for (size_t i = 0; i < translation->failure_count; i++)
-        log_info(LOG_GATEWAY, err_log_number(translation->failures[i].id), "letter %s not delivered to %s: %s", item->id.text,
-                 translation->failures[i].recipient, translation->failures[i].diagnostic);
+        log_info(LOG_GATEWAY, err_log_number(translation->failures[i].id), "letter %s not delivered to %s: %s",
+                 item->id.text, translation->failures[i].recipient, translation->failures[i].diagnostic);
     if (translation->quarantine)
-        log_error(LOG_GATEWAY, 4117, "letter %s in %s goes into quarantine: %s", item->id.text, queue_name(translation->pump->queue),
-                  translation->reason);
+        log_error(LOG_GATEWAY, 4117, "letter %s in %s goes into quarantine: %s", item->id.text,
+                  queue_name(translation->pump->queue), translation->reason);
     finished(translation);
 }
 
@@ -179,7 +186,8 @@ static void chunks_done(void *arg, const struct err *err)
         return;
     }
     translation->chunk_at += CHUNKS_A_JOB;
-    if ((uint64_t)translation->chunk_at * ITEM_CHUNK_SIZE >= translation->outputs[translation->output_at].content.size) {
+    if ((uint64_t)translation->chunk_at * ITEM_CHUNK_SIZE >=
+        translation->outputs[translation->output_at].content.size) {
         translation->output_at++;
         translation->chunk_at = 0;
     }
@@ -189,12 +197,15 @@ static void chunks_done(void *arg, const struct err *err)
 /* Large contents first, piece by piece; then the commit. */
 static void write_next(struct translation *translation)
 {
-    while (translation->output_at < translation->output_count && !is_large(&translation->outputs[translation->output_at]))
+    while (translation->output_at < translation->output_count &&
+           !is_large(&translation->outputs[translation->output_at]))
         translation->output_at++;
     bool chunks = translation->output_at < translation->output_count;
     if (!chunks)
         FAILPOINT("translate.before-commit");
-    translation->job = (struct store_job){ .work = chunks ? chunks_work : commit_work, .done = chunks ? chunks_done : commit_done, .arg = translation };
+    translation->job = (struct store_job){ .work = chunks ? chunks_work : commit_work,
+                                           .done = chunks ? chunks_done : commit_done,
+                                           .arg = translation };
     store_write(translation->gateway->store, &translation->job);
 }
 
@@ -224,15 +235,18 @@ static int add_failure(struct translation *translation, struct span recipient, c
         translation->failures = mem_zero(room * sizeof translation->failures[0]);
         translation->failure_texts = mem_zero(room * sizeof translation->failure_texts[0]);
         translation->failure_addresses = mem_zero(room * sizeof translation->failure_addresses[0]);
-        if (translation->failures == NULL || translation->failure_texts == NULL || translation->failure_addresses == NULL)
+        if (translation->failures == NULL || translation->failure_texts == NULL ||
+            translation->failure_addresses == NULL)
             return err_set(err, ERR_NO_MEMORY, "out of memory for a report");
         translation->failure_room = room;
     }
     size_t at = translation->failure_count++;
     (void)snprintf(translation->failure_texts[at], ERR_TEXT_SIZE, "%s", why->text);
     span_to_text(recipient, translation->failure_addresses[at], ITEM_ADDRESS_MAX);
-    translation->failures[at] = (struct report_failure){ .recipient = translation->failure_addresses[at], .id = why->id,
-                                                         .status = err_smtp_enhanced(why->id), .diagnostic = translation->failure_texts[at] };
+    translation->failures[at] = (struct report_failure){ .recipient = translation->failure_addresses[at],
+                                                         .id = why->id,
+                                                         .status = err_smtp_enhanced(why->id),
+                                                         .diagnostic = translation->failure_texts[at] };
     return 0;
 }
 
@@ -246,7 +260,8 @@ static int to_mail(struct translation *translation, struct err *err)
     struct err why = ERR_CLEAR;
     struct nje_job job = { .job_id = 0 };
     struct nje_dataset dataset = { .number = 0 };
-    const struct conf_link *link = host_address_parse(item->sender, &from, err) == 0 ? border_link(&gateway->border, from.node) : NULL;
+    const struct conf_link *link =
+        host_address_parse(item->sender, &from, err) == 0 ? border_link(&gateway->border, from.node) : NULL;
     bool len_counts_cc = link == NULL || nje_presets[link->kind].len_counts_cc;
     if (plain_headers(content, len_counts_cc, &job, &dataset, err) == -1)
         return -1;
@@ -269,7 +284,10 @@ static int to_mail(struct translation *translation, struct err *err)
     if (result == 0) {
         output_init(output, QUEUE_MAIL_OUT, item->letter, (const char *)sender.at, (const char *)recipient.at);
         output->item.flags = ITEM_8BIT;
-        struct plain_mail mail = { .letter = item->letter, .message_domain = gateway->border.domain, .from = output->sender, .to = output->address,
+        struct plain_mail mail = { .letter = item->letter,
+                                   .message_domain = gateway->border.domain,
+                                   .from = output->sender,
+                                   .to = output->address,
                                    .date_us = job.entry_us != 0 ? job.entry_us : item->arrived_us };
         result = plain_to_mail(content, len_counts_cc, &mail, &output->content, err);
     }
@@ -302,9 +320,15 @@ static int to_host_one(struct translation *translation, struct span recipient, s
     output->origin = from;
     output->job_id = job_id;
     output->entry_us = gateway_entry_time(gateway);
-    struct plain_note note = { .job = { .job_id = job_id, .origin_node = from.node, .origin_user = from.user,
-                                        .entry_time = nje_stck(output->entry_us), .flags = NJE_JOB_ID_SET },
-                               .node = to.node, .user = to.user, .sender = sender, .date_us = item->arrived_us,
+    struct plain_note note = { .job = { .job_id = job_id,
+                                        .origin_node = from.node,
+                                        .origin_user = from.user,
+                                        .entry_time = nje_stck(output->entry_us),
+                                        .flags = NJE_JOB_ID_SET },
+                               .node = to.node,
+                               .user = to.user,
+                               .sender = sender,
+                               .date_us = item->arrived_us,
                                .len_counts_cc = nje_presets[link->kind].len_counts_cc };
     return plain_to_note(buf_span(&translation->content), &note, &output->content, err);
 }
@@ -330,8 +354,10 @@ static void quarantine(struct translation *translation, const char *reason)
 static int add_report(struct translation *translation, struct err *err)
 {
     struct output report;
-    struct span original = translation->fetch.item.queue == QUEUE_MAIL_IN ? buf_span(&translation->content) : SPAN_EMPTY;
-    int made = report_make(translation->gateway, &translation->fetch.item, translation->failures, translation->failure_count, original, &report, err);
+    struct span original =
+        translation->fetch.item.queue == QUEUE_MAIL_IN ? buf_span(&translation->content) : SPAN_EMPTY;
+    int made = report_make(translation->gateway, &translation->fetch.item, translation->failures,
+                           translation->failure_count, original, &report, err);
     if (made == -1)
         return -1;
     if (made == 1) { /* nobody can be told */
@@ -351,7 +377,8 @@ static int add_report(struct translation *translation, struct err *err)
 static void translate(struct translation *translation)
 {
     struct err err = ERR_CLEAR;
-    int result = translation->fetch.item.queue == QUEUE_HOST_IN ? to_mail(translation, &err) : to_host(translation, &err);
+    int result =
+        translation->fetch.item.queue == QUEUE_HOST_IN ? to_mail(translation, &err) : to_host(translation, &err);
     if (result == 0 && translation->failure_count > 0)
         result = add_report(translation, &err);
     if (result == -1 && err_family(err.id) == ERR_FAMILY_TEMPORARY) {
@@ -370,7 +397,8 @@ static void piece_read(void *arg, struct span piece, const struct err *err)
     struct translation *translation = arg;
     buf_add_span(&translation->content, piece);
     if (err != NULL || translation->content.failed) {
-        put_back(translation, err != NULL ? err : &(struct err){ .id = ERR_NO_MEMORY, .text = "out of memory for a letter" });
+        put_back(translation,
+                 err != NULL ? err : &(struct err){ .id = ERR_NO_MEMORY, .text = "out of memory for a letter" });
         return;
     }
     if (piece.size == 0) {
@@ -399,7 +427,8 @@ static void loaded(void *arg, const struct err *err)
 
 static bool may_start(struct gateway *gateway, const struct pump *pump)
 {
-    if (gateway->translating >= TRANSLATIONS_MAX || gateway->draining || !store_writable(gateway->store) || gateway->job_id_count == 0)
+    if (gateway->translating >= TRANSLATIONS_MAX || gateway->draining || !store_writable(gateway->store) ||
+        gateway->job_id_count == 0)
         return false;
     struct err err;
     return gateway_accepts(gateway, pump->queue == QUEUE_HOST_IN ? QUEUE_MAIL_OUT : QUEUE_HOST_OUT, &err) == 0;

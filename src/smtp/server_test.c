@@ -380,6 +380,27 @@ static void what_the_sink_says_is_answered(void **state)
     hear(QUEUED);
 }
 
+static void a_refused_group_costs_no_connection(void **state)
+{
+    (void)state;
+    start(false);
+    say_hello();
+    fixture.sink.mail_fails = ERR_DISK_FULL;
+    tell("MAIL FROM:<a@b.example>\r\n");
+    for (int i = 0; i < 30; i++)
+        tell("RCPT TO:<u@vm.example.org>\r\n");
+    tell("DATA\r\n");
+    fixture.sink.mail_fails = ERR_NONE;
+    tell("MAIL FROM:<a@b.example>\r\n");
+    for (int i = 0; i < 30; i++)
+        tell("RCPT TO:<j\xC3\xB6rg@vm.example.org>\r\n");
+    tell("RSET\r\n");
+    run();
+    buf_clear(&fixture.heard);
+    tell(ENVELOPE);
+    hear(ENVELOPE_OK);
+}
+
 static void nothing_is_answered_before_the_commit(void **state)
 {
     (void)state;
@@ -659,6 +680,7 @@ int main(void)
         TEST(content_is_never_a_command),
         TEST(limits),
         TEST(what_the_sink_says_is_answered),
+        TEST(a_refused_group_costs_no_connection),
         TEST(nothing_is_answered_before_the_commit),
         TEST(letters_of_lost_clients_are_abandoned),
         TEST(a_full_sink_stops_reading),

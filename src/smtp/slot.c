@@ -1,10 +1,9 @@
-/* One connection to the relay. Commands go out as a group where the relay offers PIPELINING, else one by one; replies
- * are matched to them by order alone, so anything unexpected ends the connection rather than shifting the answers.
+/* One connection to the relay, from the address to QUIT. What is said of a letter is delivery.c's.
  *
  * What can go wrong: the relay vanishes or times out at any step (what was not answered is temporary; after the last
  * dot this may make a duplicate, never a loss); a kept connection turns out dead (the letter is begun once more on a
  * new one, for nothing was said of it); the relay answers before the content is sent (its word is taken, the connection
- * is not used again); the source's content cannot be read (the dot is not sent, so that no half letter is taken). */
+ * is not used again). */
 #include "smtp/slot.h"
 
 #include "base/fault.h"
@@ -20,22 +19,15 @@
 #include <unistd.h>
 
 FAILPOINT_DECLARE("smtp.out.after-dot");
-FAILPOINT_DECLARE("smtp.out.250-received");
 
 static void attempt(struct smtp_slot *slot);
-static void send_out(struct smtp_slot *slot);
-
-static bool is_lmtp(const struct smtp_slot *slot)
-{
-    return slot->client->lmtp_path != NULL;
-}
 
 static bool in_letter(const struct smtp_slot *slot)
 {
     return slot->state == SLOT_COMMANDS || slot->state == SLOT_CONTENT || slot->state == SLOT_DOT;
 }
 
-static void enter(struct smtp_slot *slot, enum slot_state state, int64_t wait_us)
+void smtp_slot_enter(struct smtp_slot *slot, enum slot_state state, int64_t wait_us)
 {
     slot->state = state;
     if (wait_us > 0)
@@ -44,7 +36,7 @@ static void enter(struct smtp_slot *slot, enum slot_state state, int64_t wait_us
         loop_timer_unset(&slot->timer);
 }
 
-static void drop_connection(struct smtp_slot *slot)
+void smtp_slot_drop(struct smtp_slot *slot)
 {
     if (slot->resolve != NULL)
         resolve_cancel(slot->resolve);
@@ -71,87 +63,23 @@ static void drop_connection(struct smtp_slot *slot)
 
 static void turn_off(struct smtp_slot *slot)
 {
-    drop_connection(slot);
-    enter(slot, SLOT_OFF, 0);
+    smtp_slot_drop(slot);
+    smtp_slot_enter(slot, SLOT_OFF, 0);
     smtp_client_idle(slot->client);
-}
-
-/* --- results --- */
-
-static void decide(struct smtp_slot *slot, size_t index, const struct smtp_result *result)
-{
-    slot->results[index] = *result;
-    slot->marks[index] = RECIPIENT_DECIDED;
-}
-
-static void decide_rest(struct smtp_slot *slot, const struct smtp_result *result)
-{
-    for (size_t i = 0; i < slot->letter.recipient_count; i++)
-        if (slot->marks[i] < RECIPIENT_DECIDED)
-            decide(slot, i, result);
-}
-
-static struct smtp_result own_result(const char *enhanced, const char *text)
-{
-    struct smtp_result result = { .outcome = SMTP_TEMPORARY };
-    (void)snprintf(result.enhanced, sizeof result.enhanced, "%s", enhanced);
-    (void)snprintf(result.text, sizeof result.text, "%s", text);
-    return result;
-}
-
-static struct smtp_result reply_result(const struct smtp_reply *reply)
-{
-    int class = reply->code / 100;
-    struct smtp_result result = { .code = reply->code };
-    result.outcome = class == 2 ? SMTP_ACCEPTED : class == 5 ? SMTP_PERMANENT : SMTP_TEMPORARY;
-    (void)snprintf(result.text, sizeof result.text, "%s", reply->text);
-    if (reply->enhanced[0] != '\0')
-        (void)snprintf(result.enhanced, sizeof result.enhanced, "%s", reply->enhanced);
-    else
-        (void)snprintf(result.enhanced, sizeof result.enhanced, "%c.0.0", class == 2 ? '2' : class == 5 ? '5' : '4');
-    return result;
-}
-
-/* All recipients are decided: the letter is the source's again, as soon as it owes us no piece. */
-static void finish_letter(struct smtp_slot *slot)
-{
-    struct smtp_client *client = slot->client;
-    if (slot->reading) {
-        enter(slot, SLOT_BROKEN, 0);
-        return;
-    }
-    for (size_t i = 0; i < slot->letter.recipient_count; i++) {
-        const struct smtp_result *result = &slot->results[i];
-        client->figures.accepted += result->outcome == SMTP_ACCEPTED;
-        client->figures.deferred += result->outcome == SMTP_TEMPORARY;
-        client->figures.refused += result->outcome == SMTP_PERMANENT;
-        if (result->outcome == SMTP_ACCEPTED)
-            log_trace(LOG_SMTP, 0, "%s: <%s> accepted: %s", slot->letter.name, slot->letter.recipients[i],
-                      result->text);
-        else
-            log_info(LOG_SMTP,
-                     err_log_number(result->outcome == SMTP_TEMPORARY ? ERR_PEER_TEMPORARY : ERR_PEER_PERMANENT),
-                     "%s: <%s> not accepted: %d %s %s", slot->letter.name, slot->letter.recipients[i], result->code,
-                     result->enhanced, result->text);
-    }
-    slot->has_letter = false;
-    slot->reused = slot->fd != -1;
-    enter(slot, SLOT_SETTLING, 0);
-    client->source.result(client->source.owner, client, slot->index, slot->letter.handle, slot->results);
 }
 
 /* The connection is of no more use. What was not answered is temporary. */
 static void break_off(struct smtp_slot *slot, const struct smtp_result *result)
 {
     bool had_letter = slot->has_letter;
-    drop_connection(slot);
+    smtp_slot_drop(slot);
     smtp_client_failed(slot->client, result->text);
     if (!had_letter) {
         turn_off(slot);
         return;
     }
-    decide_rest(slot, result);
-    finish_letter(slot);
+    smtp_decide_rest(slot, result);
+    smtp_finish_letter(slot);
 }
 
 /* The connection ended, without a word or with 421. */
@@ -167,11 +95,11 @@ static void lost(struct smtp_slot *slot, const struct smtp_result *result)
     case SLOT_SETTLING:
     case SLOT_BROKEN:
     case SLOT_OFF:
-        drop_connection(slot); /* the state goes on: the source's answer is still to come */
+        smtp_slot_drop(slot); /* the state goes on: the source's answer is still to come */
         break;
     default:
         if (slot->has_letter && nothing_said && slot->reused && !slot->restarted && result->code == 0) {
-            drop_connection(slot);
+            smtp_slot_drop(slot);
             slot->restarted = true;
             smtp_slot_connect(slot);
         } else {
@@ -181,293 +109,23 @@ static void lost(struct smtp_slot *slot, const struct smtp_result *result)
     }
 }
 
-static void lost_because(struct smtp_slot *slot, const char *enhanced, const char *text)
+void smtp_slot_lost_because(struct smtp_slot *slot, const char *enhanced, const char *text)
 {
-    struct smtp_result result = own_result(enhanced, text);
+    struct smtp_result result = smtp_own_result(enhanced, text);
     lost(slot, &result);
 }
 
-/* --- commands --- */
-
-static size_t data_step(const struct smtp_slot *slot)
-{
-    return slot->letter.recipient_count + 2; /* after RSET, MAIL and each RCPT */
-}
-
-static size_t count_taken(const struct smtp_slot *slot)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < slot->letter.recipient_count; i++)
-        count += slot->marks[i] == RECIPIENT_TAKEN;
-    return count;
-}
-
-static void add_command(struct smtp_slot *slot, size_t step)
-{
-    if (step == 0) {
-        buf_add_text(&slot->out, "RSET\r\n");
-    } else if (step == 1) {
-        buf_printf(&slot->out, "MAIL FROM:<%s>", slot->letter.sender);
-        if (slot->size)
-            buf_printf(&slot->out, " SIZE=%llu", (unsigned long long)slot->letter.size);
-        if (slot->eight_bit && slot->letter.body_8bit)
-            buf_add_text(&slot->out, " BODY=8BITMIME");
-        buf_add_text(&slot->out, "\r\n");
-    } else if (step < data_step(slot)) {
-        buf_printf(&slot->out, "RCPT TO:<%s>\r\n", slot->letter.recipients[step - 2]);
-    } else {
-        buf_add_text(&slot->out, "DATA\r\n");
-    }
-}
-
-/* The step after `step` that has a command. */
-static size_t step_after(const struct smtp_slot *slot, size_t step)
-{
-    do
-        step++;
-    while (step > 1 && step < data_step(slot) && slot->marks[step - 2] == RECIPIENT_UNSENDABLE);
-    return step;
-}
-
-static void send_commands(struct smtp_slot *slot)
-{
-    while (slot->sent_step <= data_step(slot) && (slot->pipelining || slot->sent_step == slot->reply_step)) {
-        add_command(slot, slot->sent_step);
-        slot->sent_step = step_after(slot, slot->sent_step);
-    }
-    enter(slot, SLOT_COMMANDS, slot->client->options.reply_us);
-    send_out(slot);
-}
-
-/* A control character would end the command and begin another; without SMTPUTF8 there is nothing beyond ASCII. */
-static bool is_sendable(const char *address)
-{
-    for (; *address != '\0'; address++)
-        if (*address < 32 || *address > 126)
-            return false;
-    return true;
-}
-
-/* Decides those recipients whose address cannot be said; true where others are left. */
-static bool mark_recipients(struct smtp_slot *slot)
-{
-    struct smtp_result result = { .outcome = SMTP_PERMANENT, .code = 553, .enhanced = "5.1.3" };
-    const struct smtp_outgoing *letter = &slot->letter;
-    bool sender = is_sendable(letter->sender);
-    bool left = false;
-    (void)snprintf(result.text, sizeof result.text, "the %s's address holds a character that mail does not allow",
-                   sender ? "recipient" : "sender");
-    for (size_t i = 0; i < letter->recipient_count; i++) {
-        bool sendable = sender && is_sendable(letter->recipients[i]);
-        slot->marks[i] = sendable ? RECIPIENT_OPEN : RECIPIENT_UNSENDABLE;
-        if (!sendable)
-            slot->results[i] = result;
-        left = left || sendable;
-    }
-    return left;
-}
-
-static void begin_commands(struct smtp_slot *slot)
-{
-    size_t first = slot->needs_rset ? 0 : 1;
-    slot->needs_rset = false;
-    slot->mail_taken = false;
-    slot->sent_step = first;
-    slot->reply_step = first;
-    slot->offset = 0;
-    slot->line_start = true;
-    slot->after_cr = false;
-    slot->ended = false;
-    send_commands(slot);
-}
-
-/* --- content --- */
-
-/* A dot at the beginning of a line is doubled; a line begins after any LF, so that no relay, however it reads line
- * ends, sees a lone dot before the end. */
-static void add_content(struct smtp_slot *slot, struct span piece)
-{
-    struct reader in = reader_of(piece);
-    while (!reader_at_end(&in)) {
-        if (slot->line_start && in.rest.at[0] == '.')
-            buf_add_u8(&slot->out, '.');
-        size_t lf = span_find(in.rest, '\n');
-        slot->line_start = lf < in.rest.size;
-        buf_add_span(&slot->out, reader_take(&in, slot->line_start ? lf + 1 : lf));
-    }
-    slot->after_cr = piece.at[piece.size - 1] == '\r';
-}
-
-static void add_end(struct smtp_slot *slot)
-{
-    if (!slot->line_start)
-        buf_add_text(&slot->out, slot->after_cr ? "\n" : "\r\n");
-    buf_add_text(&slot->out, ".\r\n");
-    slot->ended = true;
-    enter(slot, SLOT_DOT, slot->client->options.data_us);
-}
-
-/* Sends, and asks for content as long as it goes out. The source may answer from inside. */
-static void pump(struct smtp_slot *slot)
-{
-    if (slot->pumping)
-        return;
-    slot->pumping = true;
-    do {
-        send_out(slot);
-        if (slot->state != SLOT_CONTENT || slot->reading || slot->deaf || slot->out.size >= SMTP_SEND_MAX)
-            break;
-        slot->reading = true;
-        slot->client->source.read(slot->client->source.owner, slot->client, slot->index, slot->letter.handle,
-                                  slot->offset);
-    } while (!slot->reading);
-    slot->pumping = false;
-}
-
-void smtp_slot_piece(struct smtp_slot *slot, struct span piece, const struct err *err)
-{
-    slot->reading = false;
-    if (slot->state == SLOT_BROKEN) {
-        finish_letter(slot);
-        return;
-    }
-    if (slot->state != SLOT_CONTENT)
-        return;
-    if (err != NULL) {
-        struct smtp_result result = own_result("4.3.0", err->text);
-        log_err(LOG_SMTP, err, "%s: content cannot be read", slot->letter.name);
-        drop_connection(slot); /* without the dot: the relay takes no half letter. Not the relay's failure */
-        decide_rest(slot, &result);
-        finish_letter(slot);
-        return;
-    }
-    slot->offset += piece.size;
-    if (piece.size == 0)
-        add_end(slot);
-    else
-        add_content(slot, piece);
-    pump(slot);
-}
-
-/* --- replies --- */
-
-static void on_data_reply(struct smtp_slot *slot, const struct smtp_reply *reply)
-{
-    struct smtp_result result = reply_result(reply);
-    if (reply->code == 354) {
-        if (count_taken(slot) == 0) { /* RFC 2920 §3.1: an empty letter for nobody ends it */
-            add_end(slot);
-            send_out(slot);
-            return;
-        }
-        enter(slot, SLOT_CONTENT, slot->client->options.data_us);
-        pump(slot);
-        return;
-    }
-    if (result.outcome == SMTP_ACCEPTED || reply->code < 400) {
-        lost_because(slot, "4.5.0", "the relay's answer to DATA is against the protocol");
-        return;
-    }
-    slot->needs_rset = slot->mail_taken;
-    decide_rest(slot, &result);
-    smtp_client_works(slot->client);
-    finish_letter(slot);
-}
-
-static void on_rcpt_reply(struct smtp_slot *slot, size_t index, const struct smtp_reply *reply)
-{
-    struct smtp_result result = reply_result(reply);
-    if (slot->marks[index] == RECIPIENT_DECIDED) /* by MAIL */
-        return;
-    if (result.outcome == SMTP_ACCEPTED) {
-        slot->marks[index] = RECIPIENT_TAKEN;
-        return;
-    }
-    /* RFC 5321 §4.5.3.1.10: 552 here was "too many recipients" once, and means: the others in another letter */
-    bool too_many = strcmp(reply->enhanced, "5.5.3") == 0 || reply->enhanced[0] == '\0';
-    if (reply->code == 552 && too_many && count_taken(slot) > 0)
-        result.outcome = SMTP_TEMPORARY;
-    decide(slot, index, &result);
-}
-
-static void on_command_reply(struct smtp_slot *slot, const struct smtp_reply *reply)
-{
-    size_t step = slot->reply_step;
-    slot->reply_step = step_after(slot, step);
-    struct smtp_result result = reply_result(reply);
-    if (step == data_step(slot)) {
-        on_data_reply(slot, reply);
-        return;
-    }
-    if (reply->code < 400 && result.outcome != SMTP_ACCEPTED) {
-        lost_because(slot, "4.5.0", "the relay's answer is against the protocol");
-        return;
-    }
-    if (step == 0 && result.outcome != SMTP_ACCEPTED) {
-        lost_because(slot, "4.5.0", "the relay refuses RSET");
-        return;
-    }
-    if (step == 1) {
-        slot->mail_taken = result.outcome == SMTP_ACCEPTED;
-        if (!slot->mail_taken)
-            decide_rest(slot, &result);
-    }
-    if (step > 1)
-        on_rcpt_reply(slot, step - 2, reply);
-    if (slot->pipelining) {
-        loop_timer_set(&slot->timer, slot->client->options.reply_us);
-        return;
-    }
-    bool refused = step == 1 && !slot->mail_taken;
-    if (refused || (slot->reply_step == data_step(slot) && count_taken(slot) == 0)) {
-        slot->needs_rset = slot->mail_taken;
-        smtp_client_works(slot->client);
-        finish_letter(slot);
-        return;
-    }
-    send_commands(slot);
-}
-
-/* SMTP: one reply for all that were taken; LMTP: one for each of them, in order (RFC 2033 §4.2). */
-static void on_dot_reply(struct smtp_slot *slot, const struct smtp_reply *reply)
-{
-    struct smtp_result result = reply_result(reply);
-    if (slot->out.size > 0 && result.outcome == SMTP_ACCEPTED) {
-        lost_because(slot, "4.5.0", "the relay accepted what it had not seen the end of");
-        return;
-    }
-    if (reply->code < 400 && result.outcome != SMTP_ACCEPTED) {
-        lost_because(slot, "4.5.0", "the relay's answer to the letter is against the protocol");
-        return;
-    }
-    if (result.outcome == SMTP_ACCEPTED)
-        FAILPOINT("smtp.out.250-received");
-    for (size_t i = 0; i < slot->letter.recipient_count; i++) {
-        if (slot->marks[i] != RECIPIENT_TAKEN)
-            continue;
-        decide(slot, i, &result);
-        if (is_lmtp(slot))
-            break;
-    }
-    loop_timer_set(&slot->timer, slot->client->options.data_us);
-    if (count_taken(slot) > 0)
-        return;
-    smtp_client_works(slot->client);
-    bool in_step = slot->out.size == 0; /* else it refused before it had all: what is still to be sent is no command */
-    if (!in_step)
-        drop_connection(slot);
-    finish_letter(slot);
-}
+/* --- the greeting, and whose reply it is --- */
 
 static void hello(struct smtp_slot *slot, enum slot_state state)
 {
-    const char *verb = is_lmtp(slot) ? "LHLO" : state == SLOT_EHLO ? "EHLO" : "HELO";
+    const char *verb = smtp_slot_is_lmtp(slot) ? "LHLO" : state == SLOT_EHLO ? "EHLO" : "HELO";
     slot->pipelining = false;
     slot->eight_bit = false;
     slot->size = false;
     buf_printf(&slot->out, "%s %s\r\n", verb, slot->client->host_name);
-    enter(slot, state, slot->client->options.reply_us);
-    send_out(slot);
+    smtp_slot_enter(slot, state, slot->client->options.reply_us);
+    smtp_slot_send(slot);
 }
 
 static void ready(struct smtp_slot *slot)
@@ -476,7 +134,7 @@ static void ready(struct smtp_slot *slot)
     slot->client->figures.connected++;
     smtp_client_connected(slot->client);
     if (slot->has_letter)
-        begin_commands(slot);
+        smtp_begin_commands(slot);
     else
         smtp_slot_ask(slot);
 }
@@ -495,7 +153,7 @@ static void on_offer(struct smtp_slot *slot, struct span line)
 
 static void on_reply(struct smtp_slot *slot, const struct smtp_reply *reply)
 {
-    struct smtp_result result = reply_result(reply);
+    struct smtp_result result = smtp_reply_result(reply);
     if (reply->code == 421) { /* RFC 5321 §3.8: the relay closes */
         result.outcome = SMTP_TEMPORARY;
         lost(slot, &result);
@@ -513,34 +171,34 @@ static void on_reply(struct smtp_slot *slot, const struct smtp_reply *reply)
     case SLOT_EHLO:
         if (result.outcome == SMTP_ACCEPTED)
             ready(slot);
-        else if (result.outcome == SMTP_PERMANENT && !is_lmtp(slot))
+        else if (result.outcome == SMTP_PERMANENT && !smtp_slot_is_lmtp(slot))
             hello(slot, SLOT_HELO);
         else
-            lost_because(slot, "4.4.1", "the relay does not answer our greeting");
+            smtp_slot_lost_because(slot, "4.4.1", "the relay does not answer our greeting");
         break;
     case SLOT_HELO:
         if (result.outcome == SMTP_ACCEPTED)
             ready(slot);
         else
-            lost_because(slot, "4.4.1", "the relay does not answer our greeting");
+            smtp_slot_lost_because(slot, "4.4.1", "the relay does not answer our greeting");
         break;
     case SLOT_COMMANDS:
-        on_command_reply(slot, reply);
+        smtp_on_command_reply(slot, reply);
         break;
     case SLOT_CONTENT: /* before it had all: a refusal is its last word */
         if (result.outcome == SMTP_ACCEPTED || reply->code < 400) {
-            lost_because(slot, "4.5.0", "the relay answered before the letter was sent");
+            smtp_slot_lost_because(slot, "4.5.0", "the relay answered before the letter was sent");
             break;
         }
-        decide_rest(slot, &result);
-        drop_connection(slot);
-        finish_letter(slot);
+        smtp_decide_rest(slot, &result);
+        smtp_slot_drop(slot);
+        smtp_finish_letter(slot);
         break;
     case SLOT_DOT:
-        on_dot_reply(slot, reply);
+        smtp_on_dot_reply(slot, reply);
         break;
     default: /* nobody asked: whatever it means, the next answer would be taken for another */
-        lost_because(slot, "4.5.0", "the relay spoke without being asked");
+        smtp_slot_lost_because(slot, "4.5.0", "the relay spoke without being asked");
         break;
     }
 }
@@ -551,7 +209,7 @@ static void on_line(struct smtp_slot *slot, struct span line)
     bool first = slot->reply.lines == 0;
     enum smtp_reply_step step = smtp_reply_add(&slot->reply, line);
     if (step == SMTP_REPLY_BAD) {
-        lost_because(slot, "4.5.0", "the relay's answer cannot be understood");
+        smtp_slot_lost_because(slot, "4.5.0", "the relay's answer cannot be understood");
         return;
     }
     if (slot->state == SLOT_EHLO && !first)
@@ -565,12 +223,12 @@ static void on_line(struct smtp_slot *slot, struct span line)
 
 /* --- the socket --- */
 
-static void send_out(struct smtp_slot *slot)
+void smtp_slot_send(struct smtp_slot *slot)
 {
     if (slot->fd == -1 || slot->deaf)
         return;
     if (slot->out.failed) {
-        lost_because(slot, "4.3.1", "no memory for what is to be sent");
+        smtp_slot_lost_because(slot, "4.3.1", "no memory for what is to be sent");
         return;
     }
     size_t before = slot->out.size;
@@ -587,7 +245,7 @@ static void send_out(struct smtp_slot *slot)
     }
     buf_drop_front(&slot->out, at);
     if (slot->out.size > 0 && !slot->deaf && event_add(slot->write_event, NULL) == -1)
-        lost_because(slot, "4.3.0", "the socket cannot be waited for");
+        smtp_slot_lost_because(slot, "4.3.0", "the socket cannot be waited for");
     if (before == 0 || at == 0 || slot->deaf)
         return;
     if (slot->state == SLOT_CONTENT || slot->state == SLOT_DOT)
@@ -605,12 +263,13 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
     if (got <= 0) {
-        lost_because(slot, "4.4.2", got == 0 ? "the relay closed the connection" : "the connection to the relay broke");
+        smtp_slot_lost_because(slot, "4.4.2",
+                               got == 0 ? "the relay closed the connection" : "the connection to the relay broke");
         return;
     }
     buf_add(&slot->in, bytes, (size_t)got);
     if (slot->in.failed) {
-        lost_because(slot, "4.3.1", "no memory for the relay's answer");
+        smtp_slot_lost_because(slot, "4.3.1", "no memory for the relay's answer");
         return;
     }
     /* A line may end this connection and begin another: what is left then is not for it. */
@@ -626,7 +285,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     if (slot->fd != -1 && slot->connection == connection) {
         buf_add_span(&slot->in, in.rest);
         if (slot->in.failed || slot->in.size > SMTP_REPLY_LINE_MAX)
-            lost_because(slot, "4.5.0", "a line of the relay's answer is too long");
+            smtp_slot_lost_because(slot, "4.5.0", "a line of the relay's answer is too long");
     }
     buf_free(&lines);
 }
@@ -635,17 +294,17 @@ static void next_address(struct smtp_slot *slot, const char *why)
 {
     char text[RESOLVE_TEXT_MAX] = "";
     char whole[ERR_TEXT_SIZE];
-    if (is_lmtp(slot))
+    if (smtp_slot_is_lmtp(slot))
         (void)snprintf(whole, sizeof whole, "cannot connect to %s: %s", slot->client->lmtp_path, why);
     else {
         resolve_text((const struct sockaddr *)&slot->addresses.addresses[slot->address].address, text);
         (void)snprintf(whole, sizeof whole, "cannot connect to %s: %s", text, why);
     }
-    drop_connection(slot);
+    smtp_slot_drop(slot);
     if (++slot->address < slot->addresses.count)
         attempt(slot);
     else
-        lost_because(slot, "4.4.1", whole);
+        smtp_slot_lost_because(slot, "4.4.1", whole);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -653,7 +312,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct smtp_slot *slot = arg;
     if (slot->state != SLOT_CONNECTING) {
-        pump(slot);
+        smtp_pump(slot);
         return;
     }
     int failure = 0;
@@ -666,9 +325,9 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     }
     int one = 1; /* groups are sent whole */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    enter(slot, SLOT_GREETING, slot->client->options.reply_us);
+    smtp_slot_enter(slot, SLOT_GREETING, slot->client->options.reply_us);
     if (event_add(slot->read_event, NULL) == -1)
-        lost_because(slot, "4.3.0", "the socket cannot be waited for");
+        smtp_slot_lost_because(slot, "4.3.0", "the socket cannot be waited for");
 }
 
 /* Connects to the address whose turn it is. */
@@ -676,7 +335,7 @@ static void attempt(struct smtp_slot *slot)
 {
     const struct resolve_address *address = &slot->addresses.addresses[slot->address];
     struct event_base *base = loop_base(slot->client->loop);
-    enter(slot, SLOT_CONNECTING, slot->client->options.connect_us);
+    smtp_slot_enter(slot, SLOT_CONNECTING, slot->client->options.connect_us);
     slot->connection++;
     slot->fd = socket(address->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (slot->fd == -1) {
@@ -697,7 +356,7 @@ static void on_resolved(void *arg, const struct resolve_answer *answer, const st
     struct smtp_slot *slot = arg;
     slot->resolve = NULL;
     if (err != NULL) {
-        lost_because(slot, "4.4.3", err->text);
+        smtp_slot_lost_because(slot, "4.4.3", err->text);
         return;
     }
     slot->addresses = *answer;
@@ -710,21 +369,21 @@ void smtp_slot_connect(struct smtp_slot *slot)
     struct err err = ERR_CLEAR;
     slot->address = 0;
     slot->addresses.count = 0;
-    if (is_lmtp(slot)) {
+    if (smtp_slot_is_lmtp(slot)) {
         struct sockaddr_un path = { .sun_family = AF_UNIX };
         (void)snprintf(path.sun_path, sizeof path.sun_path, "%s", client->lmtp_path);
         memcpy(&slot->addresses.addresses[0].address, &path, sizeof path);
         slot->addresses.addresses[0].size = sizeof path;
         slot->addresses.count = 1;
     }
-    if (is_lmtp(slot) || resolve_literal(&client->relay, &slot->addresses)) {
+    if (smtp_slot_is_lmtp(slot) || resolve_literal(&client->relay, &slot->addresses)) {
         attempt(slot);
         return;
     }
-    enter(slot, SLOT_RESOLVING, client->options.connect_us);
+    smtp_slot_enter(slot, SLOT_RESOLVING, client->options.connect_us);
     slot->resolve = resolve_start(client->loop, &client->relay, AF_UNSPEC, on_resolved, slot, &err);
     if (slot->resolve == NULL)
-        lost_because(slot, "4.3.0", err.text);
+        smtp_slot_lost_because(slot, "4.3.0", err.text);
 }
 
 /* --- what the source says --- */
@@ -732,7 +391,7 @@ void smtp_slot_connect(struct smtp_slot *slot)
 void smtp_slot_ask(struct smtp_slot *slot)
 {
     slot->ask_again = false;
-    enter(slot, SLOT_ASKING, 0);
+    smtp_slot_enter(slot, SLOT_ASKING, 0);
     slot->client->source.next(slot->client->source.owner, slot->client, slot->index);
 }
 
@@ -751,20 +410,20 @@ static bool make_room(struct smtp_slot *slot, size_t count)
 static void start_letter(struct smtp_slot *slot)
 {
     if (!make_room(slot, slot->letter.recipient_count)) {
-        enter(slot, SLOT_ASKING, SMTP_AGAIN_US); /* no results can be given: wait for memory */
+        smtp_slot_enter(slot, SLOT_ASKING, SMTP_AGAIN_US); /* no results can be given: wait for memory */
         return;
     }
-    bool left = mark_recipients(slot);
+    bool left = smtp_mark_recipients(slot);
     if (!left) {
-        finish_letter(slot);
+        smtp_finish_letter(slot);
     } else if (slot->client->draining) {
-        struct smtp_result result = own_result("4.3.2", "this connector is stopping");
-        decide_rest(slot, &result);
-        finish_letter(slot);
+        struct smtp_result result = smtp_own_result("4.3.2", "this connector is stopping");
+        smtp_decide_rest(slot, &result);
+        smtp_finish_letter(slot);
     } else if (slot->fd == -1) {
         smtp_slot_connect(slot);
     } else {
-        begin_commands(slot);
+        smtp_begin_commands(slot);
     }
 }
 
@@ -778,7 +437,7 @@ void smtp_slot_letter(struct smtp_slot *slot, const struct smtp_outgoing *letter
             smtp_slot_ask(slot);
         else {
             slot->reused = true;
-            enter(slot, SLOT_READY, slot->client->options.keep_us);
+            smtp_slot_enter(slot, SLOT_READY, slot->client->options.keep_us);
             if (slot->client->draining)
                 smtp_slot_quit(slot);
         }
@@ -795,7 +454,7 @@ void smtp_slot_settled(struct smtp_slot *slot)
     if (slot->fd == -1) {
         turn_off(slot);
     } else if (slot->client->draining) {
-        enter(slot, SLOT_READY, 0);
+        smtp_slot_enter(slot, SLOT_READY, 0);
         smtp_slot_quit(slot);
     } else {
         smtp_slot_ask(slot);
@@ -806,8 +465,8 @@ void smtp_slot_quit(struct smtp_slot *slot)
 {
     if (slot->state == SLOT_READY) {
         buf_add_text(&slot->out, "QUIT\r\n");
-        enter(slot, SLOT_QUIT, SMTP_QUIT_US);
-        send_out(slot);
+        smtp_slot_enter(slot, SLOT_QUIT, SMTP_QUIT_US);
+        smtp_slot_send(slot);
     } else if (slot->state < SLOT_READY && slot->state != SLOT_OFF && !slot->has_letter) {
         turn_off(slot);
     }
@@ -815,13 +474,13 @@ void smtp_slot_quit(struct smtp_slot *slot)
 
 void smtp_slot_stop(struct smtp_slot *slot, const char *why)
 {
-    struct smtp_result result = own_result("4.3.2", why);
+    struct smtp_result result = smtp_own_result("4.3.2", why);
     if (slot->state == SLOT_READY || slot->state == SLOT_QUIT || (slot->state < SLOT_READY && !slot->has_letter)) {
         turn_off(slot);
     } else if (in_letter(slot) || slot->state < SLOT_READY) {
-        drop_connection(slot);
-        decide_rest(slot, &result);
-        finish_letter(slot);
+        smtp_slot_drop(slot);
+        smtp_decide_rest(slot, &result);
+        smtp_finish_letter(slot);
     }
 }
 
@@ -836,7 +495,7 @@ static void on_timeout(void *arg)
         start_letter(slot);
     else {
         slot->restarted = true; /* a relay that hangs is not a connection that was dead: do not wait twice */
-        lost_because(slot, "4.4.2", "the relay did not answer in time");
+        smtp_slot_lost_because(slot, "4.4.2", "the relay did not answer in time");
     }
 }
 
@@ -850,7 +509,7 @@ int smtp_slot_init(struct smtp_slot *slot, struct smtp_client *client, unsigned 
 
 void smtp_slot_free(struct smtp_slot *slot)
 {
-    drop_connection(slot);
+    smtp_slot_drop(slot);
     loop_timer_free(&slot->timer);
     mem_free(slot->results);
     mem_free(slot->marks);

@@ -113,4 +113,35 @@ void smtp_slot_quit(struct smtp_slot *slot);
 /* Breaks off whatever is under way; a letter gets temporary results. */
 void smtp_slot_stop(struct smtp_slot *slot, const char *why);
 
+/* --- between slot.c and delivery.c --- */
+
+static inline bool smtp_slot_is_lmtp(const struct smtp_slot *slot)
+{
+    return slot->client->lmtp_path != NULL;
+}
+
+/* slot.c: the next state, and how long it may last (0: as long as the source takes). */
+void smtp_slot_enter(struct smtp_slot *slot, enum slot_state state, int64_t wait_us);
+/* Closes without a word; the state stays. */
+void smtp_slot_drop(struct smtp_slot *slot);
+/* Closes, and makes of it what the state says: the letter, if there is one, gets temporary results. */
+void smtp_slot_lost_because(struct smtp_slot *slot, const char *enhanced, const char *text);
+/* Sends what the socket takes. The connection may be lost afterwards. */
+void smtp_slot_send(struct smtp_slot *slot);
+
+/* delivery.c: decides those recipients whose address cannot be said; true where others are left. */
+bool smtp_mark_recipients(struct smtp_slot *slot);
+/* Sends the first commands of the slot's letter. */
+void smtp_begin_commands(struct smtp_slot *slot);
+/* Sends, and asks for content as long as it goes out. */
+void smtp_pump(struct smtp_slot *slot);
+void smtp_on_command_reply(struct smtp_slot *slot, const struct smtp_reply *reply);
+void smtp_on_dot_reply(struct smtp_slot *slot, const struct smtp_reply *reply);
+struct smtp_result smtp_own_result(const char *enhanced, const char *text);
+struct smtp_result smtp_reply_result(const struct smtp_reply *reply);
+/* For all recipients that are not decided yet. */
+void smtp_decide_rest(struct smtp_slot *slot, const struct smtp_result *result);
+/* All recipients are decided: the letter is the source's again, as soon as it owes us no piece. */
+void smtp_finish_letter(struct smtp_slot *slot);
+
 #endif
