@@ -19,8 +19,12 @@ SESSIONS = 4  # of the load, and of the connector towards its relay
 # Authority: the state table of src/store/README.md. Points that are not named may leave none. A letter whose 250 never
 # reached its client is offered again by the client and not counted here.
 ONE_COPY = {
-    # Between the other side's acceptance and the commit that records it.
+    # Between the other side's acceptance, heard or not, and the commit that records it.
     "store.before-commit": (1, 1),
+    "nje.out.after-data": (1, 0),
+    "nje.out.c0-received": (1, 0),
+    "smtp.out.after-dot": (0, 1),
+    "smtp.out.250-received": (0, 1),
     "host_out.before-remove": (1, 0),
     "mail_out.before-settle": (0, 1),
 }
@@ -60,8 +64,9 @@ def _die_once(traffic: Traffic, point: str, number: int, loaded: bool) -> str:
     ovvm = traffic.ovvm
     ovvm.launch(OVVM_FAILPOINT=f"{point}:{number}")
     if loaded:
+        traffic.offer_large()
         traffic.offer(12, 6)
-        until(lambda: not ovvm.alive() or (len(traffic.at_host()) >= 12 and len(traffic.at_sink()) >= 6), POINT_LIMIT,
+        until(lambda: not ovvm.alive() or (len(traffic.at_host()) >= 13 and len(traffic.at_sink()) >= 7), POINT_LIMIT,
               f"death at {point}, or the end of the load")
     else:
         traffic.one_by_one(4, ovvm.alive)

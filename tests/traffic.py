@@ -24,6 +24,7 @@ OUTSIDE_MAILBOX = "alice@microsft.vm.example.org"  # what it is there
 SENDER = "alice.longname@example.com"
 TOKEN = re.compile(rb"TOKEN-([MH]\d{7})")
 ARRIVE_LIMIT = 60.0
+LARGE_LINES = 9000  # about 600 KB
 
 
 def send_note(node: Node, token: str, text: list[str] | None = None, packed: bool = False) -> Sending:
@@ -87,6 +88,14 @@ class Traffic:
             self.number += 1
             token = f"H{self.number:07}"
             self.sendings[token] = send_note(self.node, token)
+
+    def offer_large(self) -> None:
+        """One letter and one file that the ledger keeps in several chunks."""
+        text = [f"line {n} of a text that is longer than a chunk of the ledger" for n in range(LARGE_LINES)]
+        self.number += 2
+        self.load.offer([letter(f"M{self.number - 1:07}", "\n".join(text))])
+        token = f"H{self.number:07}"
+        self.sendings[token] = send_note(self.node, token, text)
 
     def top_up(self, letters: int = 12, files: int = 6) -> None:
         """Keeps at least so many waiting."""
