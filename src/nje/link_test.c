@@ -700,8 +700,6 @@ static void links_that_cannot_work_are_refused(void **state)
     (void)state;
     struct rig rig;
     rig_open(&rig);
-    struct nje_link_options good = rig_options();
-    good.connect = "127.0.0.1:175";
     static const struct {
         const char *connect, *listen, *allow, *rip, *password;
         unsigned buffer, streams;
