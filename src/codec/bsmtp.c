@@ -101,12 +101,21 @@ static struct span path_of(struct span rest)
     return span_trim(rest);
 }
 
+/* Bytes that no address has, and that would make another line of it on its way. */
+static bool is_path(struct span path)
+{
+    for (size_t i = 0; i < path.size; i++)
+        if (path.at[i] < 0x20 || path.at[i] == 0x7F || path.at[i] == '<' || path.at[i] == '>')
+            return false;
+    return true;
+}
+
 static int add_recipient(struct bsmtp *bsmtp, struct span path, size_t *count, struct err *err)
 {
     if (*count == BSMTP_RECIPIENTS_MAX)
         return err_set(err, ERR_TOO_MANY, "line %zu: more than %d recipients", bsmtp->line_number,
                        BSMTP_RECIPIENTS_MAX);
-    if (path.size == 0)
+    if (path.size == 0 || !is_path(path))
         return err_set(err, ERR_BAD_CONTENT, "line %zu: RCPT without an address", bsmtp->line_number);
     bool full = *count >= RECIPIENTS_FIRST && (*count & (*count - 1)) == 0; /* at 8, 16, 32 ... */
     if (full) {
@@ -187,6 +196,8 @@ int bsmtp_next(struct bsmtp *bsmtp, struct bsmtp_message *message_r, struct err 
             mail = true;
             message_r->from = path_of(rest);
             message_r->recipient_count = 0;
+            if (!is_path(message_r->from))
+                return err_set(err, ERR_BAD_CONTENT, "line %zu: MAIL without an address", bsmtp->line_number);
         } else if (command(line, "RSET", &rest)) {
             mail = false;
         } else if (command(line, "RCPT TO:", &rest) && mail) {
@@ -245,11 +256,11 @@ static bool add_line(struct building *building, const char *label, struct span v
 static int add_address(struct building *building, const char *label, struct span address, const char *end,
                        struct err *err)
 {
-    if (add_line(building, label, address, end, false))
+    if (is_path(address) && add_line(building, label, address, end, false))
         return 0;
     char shown[64];
     span_to_text(address, shown, sizeof shown);
-    return err_set(err, ERR_BAD_ADDRESS, "\"%s\" does not fit in %d columns of BSMTP", shown, BSMTP_COLUMNS);
+    return err_set(err, ERR_BAD_ADDRESS, "\"%s\" cannot stand in %d columns of BSMTP", shown, BSMTP_COLUMNS);
 }
 
 static int finish(const struct building *building, size_t *substituted_r, struct err *err)
