@@ -30,16 +30,13 @@ static enum bsmtp_kind kind_of(struct span line)
     return is_header_line(line) ? BSMTP_HEADERS : BSMTP_NONE;
 }
 
-enum bsmtp_kind bsmtp_detect(const struct records *records, const struct ebcdic_page *page)
+enum bsmtp_kind bsmtp_detect(const struct records *records)
 {
     struct reader walk = records_walk(records);
     struct span record;
-    struct buf line = { 0 };
-    if (records_next(&walk, &record))
-        (void)ebcdic_to_utf8(page, span_slice(record, 0, BSMTP_COLUMNS), &line);
-    enum bsmtp_kind kind = kind_of(buf_span(&line));
-    buf_free(&line);
-    return kind;
+    uint8_t card[BSMTP_COLUMNS];
+    (void)records_next(&walk, &record);
+    return kind_of(ebcdic_peek(record, card, sizeof card));
 }
 
 int bsmtp_open(struct bsmtp *bsmtp, const struct records *records, const struct ebcdic_page *page, bool dot_stuffed,
@@ -56,8 +53,7 @@ int bsmtp_open(struct bsmtp *bsmtp, const struct records *records, const struct 
     if (bsmtp->text.failed || bsmtp->recipients == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for a BSMTP file");
     bsmtp->lines = reader_of(buf_span(&bsmtp->text));
-    struct reader look = bsmtp->lines;
-    bsmtp->kind = kind_of(reader_until(&look, '\n'));
+    bsmtp->kind = bsmtp_detect(records);
     if (bsmtp->kind == BSMTP_NONE)
         return err_set(err, ERR_BAD_CONTENT, "neither HELO nor a mail header in the first line");
     return 0;

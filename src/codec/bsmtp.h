@@ -19,7 +19,7 @@ enum bsmtp_kind {
     BSMTP_ENVELOPE, /* it begins with HELO */
     BSMTP_HEADERS   /* it begins with a header line of RFC 5322: recipients are in the header or the tag */
 };
-enum bsmtp_kind bsmtp_detect(const struct records *records, const struct ebcdic_page *page);
+enum bsmtp_kind bsmtp_detect(const struct records *records);
 
 struct bsmtp {
     enum bsmtp_kind kind;
