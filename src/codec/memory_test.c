@@ -34,7 +34,6 @@ static void arm(unsigned n)
 static void arm(unsigned n)
 {
     (void)n;
-    skip();
 }
 #endif
 
@@ -234,5 +233,9 @@ int main(void)
         cmocka_unit_test(notes),       cmocka_unit_test(netdata_streams), cmocka_unit_test(profs_notes),
         cmocka_unit_test(bsmtp_files), cmocka_unit_test(print_files),
     };
+#ifndef OVVM_FAULTS
+    (void)puts("1..0 # SKIP this build has no fault injection");
+    return 0;
+#endif
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
