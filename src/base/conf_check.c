@@ -1,0 +1,204 @@
+/* Checks between values. Each value is sound by itself here, or its own problem was reported already, and then no
+ * check that needs it says a second thing about it. */
+#include "base/conf_check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* AD-11: names of gateways that stand for routes or stages in host mail. */
+static const char *const reserved_names[] = {
+    "VMGATE", "PROFS", "OV", "SNADS", "DISOSS", "SMTP", "MHS", "X400", "FAX"
+};
+
+enum { TCP_BLOCK_OVERHEAD = 16 /* TTB 8, TTR 4, last TTR 4 */ };
+
+static bool is_reserved(struct name8 name)
+{
+    for (size_t i = 0; i < sizeof reserved_names / sizeof reserved_names[0]; i++)
+        if (strcmp(reserved_names[i], name.text) == 0)
+            return true;
+    return false;
+}
+
+static bool sound(const struct conf_place *place, enum conf_section_id section, const char *key)
+{
+    return place->sound[conf_key_index(section, key)];
+}
+
+/* The line of the key, or of its section where it was not given. */
+static unsigned line_of(const struct conf_place *place, enum conf_section_id section, const char *key)
+{
+    unsigned line = place->key_lines[conf_key_index(section, key)];
+    return line != 0 ? line : place->line;
+}
+
+static void check_reserved(struct conf_reading *reading, unsigned line, const char *what, struct name8 name)
+{
+    if (is_reserved(name))
+        conf_problem_add(reading->problems, line,
+                         "%s \"%s\" is a reserved name: host mail uses it for a gateway; choose another node name",
+                         what, name.text);
+}
+
+static bool given(const struct conf_place *place, const char *key)
+{
+    return place->key_lines[conf_key_index(CONF_LINK, key)] != 0;
+}
+
+static void check_doors(struct conf_reading *reading, size_t i)
+{
+    const struct conf_place *place = &reading->links[i];
+    const char *node = reading->conf->links[i].node.text;
+    if (!given(place, "connect") && !given(place, "listen"))
+        conf_problem_add(reading->problems, place->line,
+                         "[link %s] has neither connect nor listen; give at least one, for example connect = "
+                         "rscs.example.org:175",
+                         node);
+    else if (!given(place, "connect") && !given(place, "allow"))
+        conf_problem_add(reading->problems, line_of(place, CONF_LINK, "listen"),
+                         "[link %s] listen without connect needs allow, the addresses the neighbour may call from, for "
+                         "example allow = 192.0.2.20",
+                         node);
+    else if (given(place, "allow") && !given(place, "listen"))
+        conf_problem_add(reading->problems, line_of(place, CONF_LINK, "allow"),
+                         "[link %s] allow has no use without listen; give listen as well, or remove allow", node);
+}
+
+static void check_link_numbers(struct conf_reading *reading, size_t i)
+{
+    const struct conf_place *place = &reading->links[i];
+    const struct conf_link *link = &reading->conf->links[i];
+    if (sound(place, CONF_LINK, "retry") && sound(place, CONF_LINK, "retry-max") && link->retry_us > link->retry_max_us)
+        conf_problem_add(reading->problems, line_of(place, CONF_LINK, "retry"),
+                         "[link %s] retry is longer than retry-max; make retry-max at least as long", link->node.text);
+    if (sound(place, CONF_LINK, "buffer") && sound(place, CONF_LINK, "tcp-block") &&
+        link->tcp_block < link->buffer + TCP_BLOCK_OVERHEAD)
+        conf_problem_add(reading->problems, line_of(place, CONF_LINK, "tcp-block"),
+                         "[link %s] tcp-block %u is too small for buffer %u; make it %u or more", link->node.text,
+                         link->tcp_block, link->buffer, link->buffer + TCP_BLOCK_OVERHEAD);
+}
+
+/* Each node by one way: a node listed for two links, or twice for one, is a mistake that would show as lost mail. */
+static void check_routes(struct conf_reading *reading, size_t i)
+{
+    const struct conf *conf = reading->conf;
+    const struct conf_link *link = &conf->links[i];
+    unsigned line = line_of(&reading->links[i], CONF_LINK, "nodes");
+    char what[32];
+    (void)snprintf(what, sizeof what, "[link %s] nodes:", link->node.text);
+    for (size_t n = 0; n < link->nodes.count; n++) {
+        struct name8 name = link->nodes.at[n];
+        if (!name8_equal(name, link->node)) /* that one was looked at as the section's name */
+            check_reserved(reading, line, what, name);
+        if (name8_equal(name, conf->connector.node) && !name8_equal(name, link->node))
+            conf_problem_add(reading->problems, line,
+                             "[link %s] nodes: \"%s\" is the connector's own node; remove it here", link->node.text,
+                             name.text);
+        for (size_t other = 0; other <= i; other++) {
+            const struct conf_nodes *nodes = &conf->links[other].nodes;
+            for (size_t m = 0; m < (other == i ? n : nodes->count); m++)
+                if (name8_equal(nodes->at[m], name))
+                    conf_problem_add(reading->problems, line,
+                                     "[link %s] nodes: \"%s\" stands in [link %s] (line %u) already; a node is reached "
+                                     "through one link",
+                                     link->node.text, name.text, conf->links[other].node.text,
+                                     line_of(&reading->links[other], CONF_LINK, "nodes"));
+        }
+    }
+    for (size_t other = 0; other < i; other++)
+        if (link->nodes.others && conf->links[other].nodes.others)
+            conf_problem_add(reading->problems, line,
+                             "[link %s] nodes: * stands in [link %s] (line %u) already; one link can be the way to all "
+                             "other nodes",
+                             link->node.text, conf->links[other].node.text,
+                             line_of(&reading->links[other], CONF_LINK, "nodes"));
+}
+
+static void check_link(struct conf_reading *reading, size_t i)
+{
+    const struct conf *conf = reading->conf;
+    const struct conf_link *link = &conf->links[i];
+    const struct conf_place *place = &reading->links[i];
+    check_reserved(reading, place->line, "[link]", link->node);
+    if (name8_equal(link->node, conf->connector.node))
+        conf_problem_add(reading->problems, place->line,
+                         "[link %s] is named like the connector's own node; a link is named by the neighbour's node",
+                         link->node.text);
+    check_doors(reading, i);
+    check_link_numbers(reading, i);
+    check_routes(reading, i);
+}
+
+static bool reachable(const struct conf *conf, struct name8 node)
+{
+    for (size_t i = 0; i < conf->link_count; i++) {
+        const struct conf_nodes *nodes = &conf->links[i].nodes;
+        if (nodes->others)
+            return true;
+        for (size_t n = 0; n < nodes->count; n++)
+            if (name8_equal(nodes->at[n], node))
+                return true;
+    }
+    return false;
+}
+
+/* Where it was left out with one link, it is that link's node (conf.c). */
+static void check_default_node(struct conf_reading *reading)
+{
+    const struct conf *conf = reading->conf;
+    const struct conf_place *place = &reading->places[CONF_CONNECTOR];
+    struct name8 node = conf->connector.default_node;
+    unsigned line = line_of(place, CONF_CONNECTOR, "default-node");
+    if ((conf->link_count == 0 && !reading->routes_unsure) ||
+        (line != place->line && !sound(place, CONF_CONNECTOR, "default-node")))
+        return;
+    if (name8_empty(node) && conf->link_count > 1)
+        conf_problem_add(reading->problems, line,
+                         "[connector] default-node is missing: with %zu links it cannot be guessed; add default-node = "
+                         "%s or another node",
+                         conf->link_count, conf->links[0].node.text);
+    else if (line == place->line)
+        return; /* not given: it is the one link's */
+    else if (name8_equal(node, conf->connector.node))
+        conf_problem_add(reading->problems, line,
+                         "[connector] default-node is the connector's own node; name the node of the host users");
+    else if (!reading->routes_unsure && !reachable(conf, node))
+        conf_problem_add(reading->problems, line,
+                         "[connector] default-node \"%s\" is reached through no link; add it to the nodes of one",
+                         node.text);
+}
+
+/* A listen of the links against those of [smtp-in]: two protocols cannot share a port. */
+static void check_ports(struct conf_reading *reading)
+{
+    const struct conf *conf = reading->conf;
+    for (size_t i = 0; i < conf->link_count; i++) {
+        if (conf->links[i].listen == NULL || conf->smtp_in.listen == NULL)
+            continue;
+        struct reader all = reader_of(span_text(conf->smtp_in.listen));
+        while (!reader_at_end(&all))
+            if (span_equal(reader_until(&all, ' '), span_text(conf->links[i].listen)))
+                conf_problem_add(reading->problems, line_of(&reading->links[i], CONF_LINK, "listen"),
+                                 "[link %s] listen: %s is where [smtp-in] listens; choose another port",
+                                 conf->links[i].node.text, conf->links[i].listen);
+    }
+}
+
+void conf_check(struct conf_reading *reading)
+{
+    const struct conf *conf = reading->conf;
+    const struct conf_place *limits = &reading->places[CONF_LIMITS];
+    check_reserved(reading, line_of(&reading->places[CONF_CONNECTOR], CONF_CONNECTOR, "node"),
+                   "[connector] node:", conf->connector.node);
+    if (conf->link_count == 0 && !reading->routes_unsure)
+        conf_problem_add(reading->problems, 0,
+                         "there is no [link NODE] section; add one for the NJE neighbour, for example [link MAPLEC1]");
+    for (size_t i = 0; i < conf->link_count; i++)
+        check_link(reading, i);
+    check_default_node(reading);
+    check_ports(reading);
+    if (sound(limits, CONF_LIMITS, "retry") && sound(limits, CONF_LIMITS, "retry-max") &&
+        conf->limits.retry_us > conf->limits.retry_max_us)
+        conf_problem_add(reading->problems, line_of(limits, CONF_LIMITS, "retry"),
+                         "[limits] retry is longer than retry-max; make retry-max at least as long");
+}

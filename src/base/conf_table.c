@@ -1,0 +1,175 @@
+/* The rows. What can go wrong here is a default that its own check refuses; conf_test tries each. */
+#include "base/conf_table.h"
+
+#include "base/clock.h"
+#include "base/conf.h"
+
+#define KIB              INT64_C(1024)
+#define MIB              (1024 * KIB)
+#define GIB              (1024 * MIB)
+#define AT(type, member) offsetof(struct type, member)
+#define KEYS(keys)       (keys), sizeof(keys) / sizeof((keys)[0])
+
+static const char *const kinds[] = { "rscs", "vm370", "nje38", "jes2", "unixnje", NULL };  /* enum conf_kind */
+static const char *const levels[] = { "none", "error", "warning", "info", "trace", NULL }; /* enum log_level */
+static const char *const targets[] = { "auto", "journal", "stderr", NULL };                /* enum log_target */
+
+static const struct conf_key connector_keys[] = {
+    { "node", CONF_NAME8, AT(conf_connector, node), .required = true, .example = "MICROSFT",
+      .doc = "The connector's own node id in the NJE network. Every neighbour must know the connector by this name." },
+    { "domain", CONF_DOMAIN, AT(conf_connector, domain), .required = true, .example = "vm.example.org",
+      .doc = "The Internet domain under which host users appear: as user@node.domain, and users of the default node as "
+             "user@domain as well. Mail for any other domain is refused." },
+    { "default-node", CONF_NAME8, AT(conf_connector, default_node), .example = "MAPLEC1",
+      .doc = "The node that user@domain means. May be left out where there is exactly one link; it is that "
+             "neighbour's node then." },
+    { "state", CONF_PATH, AT(conf_connector, state), .fallback = "/var/lib/ovvm", .example = "/var/lib/ovvm",
+      .doc = "The directory that holds the ledger. It must belong to the user the daemon runs as and lie on a local "
+             "disk." },
+    { "postmaster", CONF_MAILBOX, AT(conf_connector, postmaster), .required = true, .example = "postmaster@example.org",
+      .doc = "Who gets mail for the postmaster of the connector, and the reports that have no other reader." },
+};
+
+static const struct conf_key store_keys[] = {
+    { "url", CONF_URL, AT(conf_store, url), .fallback = "sqlite:<state>/ovvm.db",
+      .example = "sqlite:/var/lib/ovvm/ovvm.db", .doc = "Where the ledger is: sqlite: and the path of its file." },
+    { "readers", CONF_COUNT, AT(conf_store, readers), .fallback = "2", .least = 1, .most = 16, .unit = "threads",
+      .example = "2", .doc = "How many threads read from the ledger. One more writes." },
+};
+
+static const struct conf_key link_keys[] = {
+    { "kind", CONF_CHOICE, AT(conf_link, kind), .fallback = "rscs", .choices = kinds, .example = "rscs",
+      .doc = "What runs over there: rscs is RSCS on z/VM, vm370 RSCS on VM/370, nje38 NJE38 on MVS 3.8, jes2 JES2 on "
+             "z/OS, unixnje UnixNJE. It sets the buffer size and the conduct the neighbour needs." },
+    { "connect", CONF_PEER, AT(conf_link, connect), .example = "rscs.example.org:175",
+      .doc = "Where to dial the neighbour. Of connect and listen at least one is required; with both, whoever comes "
+             "first makes the connection." },
+    { "listen", CONF_LISTEN, AT(conf_link, listen), .example = "0.0.0.0:175",
+      .doc = "Where to accept the neighbour's call. Several links may share one address and port." },
+    { "allow", CONF_NETWORKS, AT(conf_link, allow), .example = "192.0.2.20 2001:db8::/64",
+      .doc = "The addresses and networks the neighbour may call from. Required where only listen is given; else those "
+             "of connect are allowed." },
+    { "nodes", CONF_NODES, AT(conf_link, nodes), .fallback = "<name>", .example = "MAPLEC1 MAPLEC2",
+      .doc = "The nodes that are reached through this link. A * stands for all nodes that no other link names." },
+    { "buffer", CONF_COUNT, AT(conf_link, buffer), .least = 300, .most = 32765, .unit = "octets", .example = "1024",
+      .doc = "The NJE buffer size to offer (BUFF in RSCS, BUFSIZE in JES2); the smaller of both sides' is used. The "
+             "kind's, if not given." },
+    { "tcp-block", CONF_COUNT, AT(conf_link, tcp_block), .fallback = "8192", .least = 512, .most = 65535,
+      .unit = "octets", .example = "8192",
+      .doc = "The largest block on the TCP connection. It must hold one NJE buffer and 16 octets more." },
+    { "send-line-password-file", CONF_SECRET, AT(conf_link, send_line_password), .most = 8,
+      .example = "/etc/ovvm/secret/maplec1-line",
+      .doc = "A file with the line password to send at sign-on. Like the other three it holds one line of 1 to 8 "
+             "characters and must not be readable by all users. None is sent, or asked for, if not given." },
+    { "expect-line-password-file", CONF_SECRET, AT(conf_link, expect_line_password), .most = 8,
+      .example = "/etc/ovvm/secret/maplec1-line-theirs",
+      .doc = "A file with the line password the neighbour must send." },
+    { "send-node-password-file", CONF_SECRET, AT(conf_link, send_node_password), .most = 8,
+      .example = "/etc/ovvm/secret/maplec1-node", .doc = "A file with the node password to send at sign-on." },
+    { "expect-node-password-file", CONF_SECRET, AT(conf_link, expect_node_password), .most = 8,
+      .example = "/etc/ovvm/secret/maplec1-node-theirs",
+      .doc = "A file with the node password the neighbour must send." },
+    { "rip", CONF_IPV4, AT(conf_link, rip), .example = "192.0.2.20",
+      .doc = "The neighbour's IPv4 address in the TCP/NJE control record, where address translation lies between. The "
+             "connection's own, if not given." },
+    { "oip", CONF_IPV4, AT(conf_link, oip), .example = "192.0.2.10",
+      .doc = "Our IPv4 address in the TCP/NJE control record, likewise." },
+    { "retry", CONF_DURATION, AT(conf_link, retry_us), .fallback = "2s", .least = CLOCK_SECOND, .most = CLOCK_HOUR,
+      .example = "2s",
+      .doc = "The wait before dialling again after a first failure. It doubles with each further one." },
+    { "retry-max", CONF_DURATION, AT(conf_link, retry_max_us), .fallback = "5m", .least = CLOCK_SECOND,
+      .most = CLOCK_DAY, .example = "5m", .doc = "The longest wait before dialling again." },
+    { "idle-probe", CONF_DURATION, AT(conf_link, idle_probe_us), .fallback = "2m", .least = 10 * CLOCK_SECOND,
+      .most = CLOCK_HOUR, .example = "2m",
+      .doc = "After this long without traffic an empty block is sent, so that a dead connection is noticed." },
+};
+
+static const struct conf_key smtp_in_keys[] = {
+    { "listen", CONF_LISTENS, AT(conf_smtp_in, listen), .fallback = "127.0.0.1:2525",
+      .example = "127.0.0.1:2525 [::1]:2525", .doc = "Where to accept SMTP." },
+    { "lmtp", CONF_SOCKET, AT(conf_smtp_in, lmtp), .example = "/run/ovvm/lmtp.sock",
+      .doc = "A Unix socket on which to accept LMTP as well. No LMTP, if not given." },
+    { "allow", CONF_NETWORKS, AT(conf_smtp_in, allow), .fallback = "127.0.0.0/8 ::1", .example = "127.0.0.0/8 ::1",
+      .doc = "The addresses and networks of the mail systems that may hand over mail. All others are refused." },
+    { "max-size", CONF_SIZE, AT(conf_smtp_in, max_size), .fallback = "50M", .least = 64 * KIB, .most = 2 * GIB,
+      .example = "50M", .doc = "The largest letter that is accepted." },
+    { "max-recipients", CONF_COUNT, AT(conf_smtp_in, max_recipients), .fallback = "1000", .least = 100, .most = 100000,
+      .unit = "recipients", .example = "1000", .doc = "The most recipients of one letter (RFC 5321 asks for 100)." },
+    { "max-sessions", CONF_COUNT, AT(conf_smtp_in, max_sessions), .fallback = "200", .least = 1, .most = 10000,
+      .unit = "sessions", .example = "200", .doc = "The most connections at a time. Further ones wait." },
+    { "timeout", CONF_DURATION, AT(conf_smtp_in, timeout_us), .fallback = "5m", .least = 10 * CLOCK_SECOND,
+      .most = CLOCK_HOUR, .example = "5m",
+      .doc = "How long a connection may be silent (RFC 5321 asks for five minutes)." },
+};
+
+static const struct conf_key smtp_out_keys[] = {
+    { "relay", CONF_RELAY, AT(conf_smtp_out, relay), .required = true, .example = "127.0.0.1:25",
+      .doc = "The mail system that takes the mail of host users: host:port for SMTP, lmtp:/path for LMTP." },
+    { "connections", CONF_COUNT, AT(conf_smtp_out, connections), .fallback = "4", .least = 1, .most = 64,
+      .unit = "connections", .example = "4", .doc = "The most connections to the relay at a time." },
+    { "timeout", CONF_DURATION, AT(conf_smtp_out, timeout_us), .fallback = "5m", .least = 10 * CLOCK_SECOND,
+      .most = CLOCK_HOUR, .example = "5m", .doc = "How long to wait for each answer of the relay." },
+};
+
+static const struct conf_key limit_keys[] = {
+    { "queue-depth", CONF_COUNT, AT(conf_limits, queue_depth), .fallback = "10000", .least = 10, .most = 10000000,
+      .unit = "items", .example = "10000",
+      .doc = "How many items a queue may hold before its producer is slowed down. Nothing is lost at this limit: the "
+             "relay is asked to try again later, a neighbour waits for permission." },
+    { "retry", CONF_DURATION, AT(conf_limits, retry_us), .fallback = "5m", .least = CLOCK_SECOND, .most = CLOCK_DAY,
+      .example = "5m",
+      .doc = "The wait before an item is tried again after a first failure. It doubles with each further one." },
+    { "retry-max", CONF_DURATION, AT(conf_limits, retry_max_us), .fallback = "1h", .least = CLOCK_SECOND,
+      .most = 7 * CLOCK_DAY, .example = "1h", .doc = "The longest wait between two tries." },
+    { "lifetime", CONF_DURATION, AT(conf_limits, lifetime_us), .fallback = "5d", .least = CLOCK_MINUTE,
+      .most = 60 * CLOCK_DAY, .example = "5d",
+      .doc = "How long delivery is tried before the letter is returned to its sender." },
+    { "quarantine-after", CONF_COUNT, AT(conf_limits, quarantine_after), .fallback = "5", .least = 1, .most = 100,
+      .unit = "tries", .example = "5",
+      .doc = "After so many tries in which the connector itself failed on an item, the item is put aside in "
+             "quarantine for the operator." },
+    { "max-hops", CONF_COUNT, AT(conf_limits, max_hops), .fallback = "50", .least = 10, .most = 1000, .unit = "hops",
+      .example = "50", .doc = "A letter that went through more systems than this is in a loop and is returned." },
+    { "track-days", CONF_COUNT, AT(conf_limits, track_days), .fallback = "30", .least = 1, .most = 3650, .unit = "days",
+      .example = "30", .doc = "How many days ovvm trace can look back." },
+};
+
+static const struct conf_key admin_keys[] = {
+    { "socket", CONF_SOCKET, AT(conf_admin, socket), .fallback = "<state>/ovvm.sock", .example = "/run/ovvm/ovvm.sock",
+      .doc = "The Unix socket on which the daemon answers ovvm(1)." },
+};
+
+#define CATEGORY(name_, category_, doc_)                                                                     \
+    {                                                                                                        \
+        name_, CONF_CHOICE, AT(conf_log, levels[category_]), .fallback = "<level>", .choices = levels,       \
+                                                             .example = "trace", .doc = "The same for " doc_ \
+    }
+static const struct conf_key log_keys[] = {
+    { "target", CONF_CHOICE, AT(conf_log, target), .fallback = "auto", .choices = targets, .example = "journal",
+      .doc = "Where the lines go. With auto it is the journal where the daemon was started by systemd, and the "
+             "standard error output otherwise." },
+    { "level", CONF_CHOICE, AT(conf_log, level), .fallback = "info", .choices = levels, .example = "info",
+      .doc = "How much is said: none, errors only, also warnings, also each letter's way (info), or all (trace)." },
+    CATEGORY("core", LOG_CORE, "start, stop and the event loop."),
+    CATEGORY("store", LOG_STORE, "the ledger."),
+    CATEGORY("nje", LOG_NJE, "links and streams."),
+    CATEGORY("smtp", LOG_SMTP, "SMTP and LMTP."),
+    CATEGORY("gateway", LOG_GATEWAY, "translation, receipts and reports."),
+    CATEGORY("address", LOG_ADDRESS, "addresses and registrations."),
+    CATEGORY("relocate", LOG_RELOCATE, "moves and backups."),
+    CATEGORY("admin", LOG_ADMIN, "what operators do."),
+};
+
+const struct conf_section conf_sections[CONF_SECTIONS] = {
+    [CONF_CONNECTOR] = { "connector", NULL, NULL, AT(conf, connector), KEYS(connector_keys), "Who the connector is." },
+    [CONF_STORE] = { "store", NULL, NULL, AT(conf, store), KEYS(store_keys), "The ledger." },
+    [CONF_LINK] = { "link", "NODE", "MAPLEC1", AT(conf, links), KEYS(link_keys),
+                    "One section for each NJE neighbour, named by the neighbour's node. At least one is required." },
+    [CONF_SMTP_IN] = { "smtp-in", NULL, NULL, AT(conf, smtp_in), KEYS(smtp_in_keys),
+                       "Where the mail system hands over mail for host users." },
+    [CONF_SMTP_OUT] = { "smtp-out", NULL, NULL, AT(conf, smtp_out), KEYS(smtp_out_keys),
+                        "Where mail from host users goes." },
+    [CONF_LIMITS] = { "limits", NULL, NULL, AT(conf, limits), KEYS(limit_keys), "Queues, tries and lifetimes." },
+    [CONF_ADMIN] = { "admin", NULL, NULL, AT(conf, admin), KEYS(admin_keys), "The operator's door." },
+    [CONF_LOG] = { "log", NULL, NULL, AT(conf, log), KEYS(log_keys), "What is logged, and where." },
+};
