@@ -15,18 +15,21 @@ from traffic import Traffic
 POINT_LIMIT = 30.0
 SESSIONS = 4  # of the load, and of the connector towards its relay
 
-# Copies too many that one death at a failpoint may leave: (at the host, at the sink). Authority: the state table of
-# src/store/README.md. A letter whose 250 never reached its client comes again by itself and is not counted here.
-# Points that are not named may leave none.
-HANDING_OUT = {
-    # Between the other side's acceptance and the commit that records it: one file on the link, one letter for each
-    # connection to the relay.
-    "store.before-commit": (1, SESSIONS),
-    "link.c0-received": (1, 0),
-    "client.250-received": (0, SESSIONS),
+# Copies too many that one death at a failpoint may leave where nothing else is under way: (at the host, at the sink).
+# Authority: the state table of src/store/README.md. Points that are not named may leave none. A letter whose 250 never
+# reached its client is offered again by the client and not counted here.
+ONE_COPY = {
+    # Between the other side's acceptance, heard or not, and the commit that records it.
+    "store.before-commit": (1, 1),
+    "nje.out.after-data": (1, 0),
+    "nje.out.c0-received": (1, 0),
+    "smtp.out.after-dot": (0, 1),
+    "smtp.out.250-received": (0, 1),
+    "host_out.before-remove": (1, 0),
+    "mail_out.before-settle": (0, 1),
 }
-# A kill at any moment may fall into any of these windows.
-ANY_MOMENT = (1, SESSIONS)
+# Under load other files and letters stand in those windows as well: one file on the link, one letter for each connection.
+UNDER_LOAD = (1, SESSIONS)
 
 
 def account(traffic: Traffic, allowed_host: int, allowed_sink: int) -> str:
@@ -44,36 +47,36 @@ def account(traffic: Traffic, allowed_host: int, allowed_sink: int) -> str:
 
 
 def each_failpoint(tap: Tap, build: Path, url: str | None, passes: tuple[int, ...]) -> None:
-    """Dies once at each point (and pass), starts again without it."""
+    """Dies once at each point, alone and under load, and starts again without it."""
     points = failpoints(build)
     if not points:
         tap.skip("failpoints", "this build has no fault injection (-Dfaults=true)")
         return
     for point in points:
         for number in passes:
-            with tap.case(f"killed at {point} (pass {number}): nothing acknowledged is lost"):
-                with Traffic(build, url=url) as traffic:
-                    tap.diagnose(f"{point}:{number}: {_die_once(traffic, point, number)}")
+            for loaded in (False, True):
+                with tap.case(f"killed at {point} (pass {number}, {'under load' if loaded else 'one by one'}): "
+                              "nothing acknowledged is lost"), Traffic(build, url=url) as traffic:
+                    tap.diagnose(f"{point}:{number}: {_die_once(traffic, point, number, loaded)}")
 
 
-def _die_once(traffic: Traffic, point: str, number: int) -> str:
+def _die_once(traffic: Traffic, point: str, number: int, loaded: bool) -> str:
     ovvm = traffic.ovvm
-    traffic.offer(12, 6)
     ovvm.launch(OVVM_FAILPOINT=f"{point}:{number}")
-
-    def done() -> bool:
-        return len(traffic.at_host()) >= 12 and len(traffic.at_sink()) >= 6
-
-    until(lambda: not ovvm.alive() or done(), POINT_LIMIT, f"death at {point}, or the end of the load")
+    if loaded:
+        traffic.offer_large()
+        traffic.offer(12, 6)
+        until(lambda: not ovvm.alive() or (len(traffic.at_host()) >= 13 and len(traffic.at_sink()) >= 7), POINT_LIMIT,
+              f"death at {point}, or the end of the load")
+    else:
+        traffic.one_by_one(4, ovvm.alive)
     if ovvm.alive():
-        ovvm.stop()
         return f"never reached; {account_running(traffic)}"
     status = ovvm.wait_end(5)
     check(status == -signal.SIGKILL, f"the daemon ended with status {status} before {point}")
-    allowed = HANDING_OUT.get(point, (0, 0))
     ovvm.start()
     traffic.offer(4, 2)
-    return account(traffic, *allowed)
+    return account(traffic, *(UNDER_LOAD if loaded else ONE_COPY.get(point, (0, 0))))
 
 
 def account_running(traffic: Traffic) -> str:
@@ -93,7 +96,7 @@ def random_kills(tap: Tap, args: Namespace, url: str | None) -> None:
                 traffic.top_up()
                 _kill_at(traffic, chance.random() ** 2)
             traffic.ovvm.start()
-            host, sink = ANY_MOMENT
+            host, sink = UNDER_LOAD
             tap.diagnose(account(traffic, host * args.kills, sink * args.kills))
 
 

@@ -29,8 +29,6 @@ from typing import Any, Callable, Iterator, NoReturn, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from peer.ebcdic import card  # noqa: E402
-
 T = TypeVar("T")
 PROGRAM_LIMIT = 900.0  # no scenario may hang a build
 START_LIMIT = 20.0
@@ -379,6 +377,16 @@ class Instance:
         same(done.returncode, 0, f"ovvm {' '.join(words)} ({done.stderr.strip()})")
         return json.loads(done.stdout)
 
+    def waiting(self) -> int:
+        """Letters in the four queues, quarantine apart. Failed when there is one in quarantine."""
+        queues = self.ovvm("status")["queues"]
+        check(not any(q["quarantine"] for q in queues), f"letters in quarantine: {queues}")
+        return sum(q["ready"] + q["held"] for q in queues)
+
+    def wait_empty(self, limit: float = 30.0) -> None:
+        """Until every queue is empty: what was sent is also recorded as sent."""
+        until(lambda: self.waiting() == 0, limit, "the queues to be empty")
+
     # --- what is left ---
 
     def processes(self) -> list[str]:
@@ -424,7 +432,3 @@ def log_level(line: str) -> int:
     found = LOG_LINE.match(line)
     return int(found[1]) if found else 0
 
-
-def text_cards(lines: list[str]) -> list[bytes]:
-    """Plain punch cards."""
-    return [card(line) for line in lines]

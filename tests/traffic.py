@@ -8,32 +8,31 @@ import re
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from harness import HOST, MAILNODE, Failed, Instance, check, until
-from peer import ebcdic, netdata
+from peer import netdata
+from peer.ebcdic import card
 from peer.headers import SpoolFile
 from peer.mail import Letter, Load, Sink, compose
 from peer.nje import Node, Sending
 
 HOST_USER = (HOST, "GEORGEB")
 HOST_MAILBOX = "georgeb@vm.example.org"  # GEORGEB at the default node
-OUTSIDE_ADDRESS = (MAILNODE, "POSTMAST")  # on the host side, an address that leads to the mail side
-OUTSIDE_MAILBOX = "postmaster@example.org"
+OUTSIDE_ADDRESS = (MAILNODE, "ALICE")  # on the host side, an address that leads to the mail side
+OUTSIDE_MAILBOX = "alice@microsft.vm.example.org"  # what it is there
 SENDER = "alice.longname@example.com"
 TOKEN = re.compile(rb"TOKEN-([MH]\d{7})")
 ARRIVE_LIMIT = 60.0
+LARGE_LINES = 9000  # about 600 KB
 
 
-def note_cards(token: str, text: list[str] | None = None) -> list[bytes]:
-    """A CMS note of the host user that carries a token."""
-    return netdata.cms_note([f"TOKEN-{token}", *(text or ["The numbers are in the file that follows."])],
-                            origin=HOST_USER, to=OUTSIDE_ADDRESS, when=datetime(2026, 11, 24, 14, 3, 11))
-
-
-def send_note(node: Node, token: str, text: list[str] | None = None) -> Sending:
-    return node.send_file(note_cards(token, text), origin=HOST_USER, dest=OUTSIDE_ADDRESS, fn=HOST_USER[1], ft="NOTE",
-                          dist="SYSTEM")
+def send_note(node: Node, token: str, text: list[str] | None = None, packed: bool = False) -> Sending:
+    """A note of the host user that carries a token: on plain cards, or packed as NETDATA as CMS NOTE does."""
+    lines = [f"TOKEN-{token}", *(text or ["The numbers are in the file that follows."])]
+    cards = netdata.cms_note(lines, origin=HOST_USER, to=OUTSIDE_ADDRESS, when=datetime(2026, 11, 24, 14, 3, 11)) if packed \
+        else [card(line) for line in lines]
+    return node.send_file(cards, origin=HOST_USER, dest=OUTSIDE_ADDRESS, fn=HOST_USER[1], ft="NOTE", dist="SYSTEM")
 
 
 def letter(token: str, text: str = "The numbers are in the file that follows.") -> Letter:
@@ -90,6 +89,14 @@ class Traffic:
             token = f"H{self.number:07}"
             self.sendings[token] = send_note(self.node, token)
 
+    def offer_large(self) -> None:
+        """One letter and one file that the ledger keeps in several chunks."""
+        text = [f"line {n} of a text that is longer than a chunk of the ledger" for n in range(LARGE_LINES)]
+        self.number += 2
+        self.load.offer([letter(f"M{self.number - 1:07}", "\n".join(text))])
+        token = f"H{self.number:07}"
+        self.sendings[token] = send_note(self.node, token, text)
+
     def top_up(self, letters: int = 12, files: int = 6) -> None:
         """Keeps at least so many waiting."""
         self.offer(max(0, letters - len(self.load.waiting)), max(0, files - len(self.node.queue)))
@@ -126,6 +133,25 @@ class Traffic:
         check(self.load.join(limit), f"letters without an answer after {limit:g} s: {len(self.load.waiting)}")
         until(lambda: all(s.done.is_set() for s in list(self.sendings.values())), limit, "an answer to every host file")
 
+    def one_by_one(self, count: int, alive: Callable[[], bool]) -> None:
+        """`count` letters and as many files, each only after everything before it has arrived and is recorded, until the
+        connector dies: then nothing else was under way."""
+        for _ in range(count):
+            for letters, files in ((1, 0), (0, 1)):
+                if not alive():
+                    return
+                self.offer(letters, files)
+                until(lambda: not alive() or self._all_recorded(), ARRIVE_LIMIT, "the letter to arrive")
+
+    def _all_recorded(self) -> bool:
+        sent = {letter.id for letter in self.load.accepted} | self.promised_files()
+        if len(sent) < self.number or not sent <= set(self.at_host()) | set(self.at_sink()):
+            return False
+        try:
+            return self.ovvm.waiting() == 0
+        except Failed:
+            return False  # it died, or does not answer yet
+
     def settle(self, limit: float = ARRIVE_LIMIT) -> None:
         """Until every promised letter and file has arrived; Failed names the first lost ones."""
         def missing() -> tuple[set[str], set[str]]:
@@ -137,6 +163,7 @@ class Traffic:
             letters, files = missing()
             raise Failed(f"LOST: {len(letters)} letter(s) with a 250 {sorted(letters)[:5]}, "
                          f"{len(files)} host file(s) with a C0 {sorted(files)[:5]}") from None
+        self.ovvm.wait_empty(limit)
 
     def duplicates(self) -> tuple[int, int]:
         """(copies too many at the host, copies too many at the sink)."""

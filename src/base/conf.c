@@ -518,7 +518,10 @@ static void fill_defaults(struct conf_reading *reading, const struct conf_sectio
                              key->name, key->name, key->example);
         }
         struct buf value = { 0 };
-        if (key->fallback != NULL && expand(reading, key->fallback, base, &value))
+        bool known = key->fallback != NULL && expand(reading, key->fallback, base, &value);
+        if (value.failed)
+            conf_problem_add(reading->problems, place->line, "out of memory");
+        else if (known)
             set_key(reading, section, k, base, place, place->line, buf_span(&value));
         buf_free(&value);
     }

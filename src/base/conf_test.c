@@ -5,6 +5,7 @@
 #include "base/conf.h"
 #include "base/conf_table.h"
 #include "base/conf_value.h"
+#include "base/fault.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -339,6 +340,29 @@ static void every_example_is_sound(void **state)
     }
 }
 
+#ifdef OVVM_FAULTS
+/* Half a configuration is worse than none: a daemon short of memory refuses to start. */
+static void memory_that_ends_is_a_problem_like_others(void **state)
+{
+    (void)state;
+    struct conf conf;
+    int result = -1, tries = 0;
+    while (result == -1 && tries++ < 1000) {
+        char fault[32];
+        (void)snprintf(fault, sizeof fault, "alloc:%d", tries);
+        (void)setenv("OVVM_FAULT", fault, 1);
+        fault_init();
+        result = conf_parse(SPAN_LITERAL(LEAST "[store]\nurl = sqlite:/srv/a\n"), &conf, &problems);
+        assert_true(result == 0 || problems.count > 0);
+    }
+    (void)unsetenv("OVVM_FAULT");
+    assert_int_equal(result, 0);
+    assert_true(tries > 20); /* so many allocations were made to fail */
+    assert_string_equal(conf.admin.socket, "/var/lib/ovvm/ovvm.sock");
+    conf_free(&conf);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +375,9 @@ int main(void)
         cmocka_unit_test(a_file_that_is_not_there_says_what_to_do),
         cmocka_unit_test(the_sample_is_current_and_sound),
         cmocka_unit_test(every_example_is_sound),
+#ifdef OVVM_FAULTS
+        cmocka_unit_test(memory_that_ends_is_a_problem_like_others),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

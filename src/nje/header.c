@@ -342,6 +342,35 @@ void nje_dataset_encode(struct buf *to, const struct nje_dataset *dataset)
     buf_free(&out);
 }
 
+/* Puts a name into the copy of a header, at the place that `found` has in the original. */
+static void replace_name(struct buf *copy, struct span original, struct span found, struct name8 name)
+{
+    uint8_t wire[NAME8_MAX];
+    name8_to_ebcdic(name, wire);
+    if (found.size == sizeof wire)
+        memcpy(&copy->at[found.at - original.at], wire, sizeof wire);
+}
+
+int nje_dataset_readdress(struct buf *to, struct span sections, struct name8 node, struct name8 user, struct err *err)
+{
+    struct chain chain;
+    if (chain_read(sections, "data set header", DATASET_GENERAL_LEAST, &chain, err) == -1)
+        return -1;
+    struct buf copy = { 0 };
+    buf_add_span(&copy, sections);
+    if (!copy.failed) {
+        replace_name(&copy, sections, field(chain.general, 4, NAME8_MAX), node);
+        replace_name(&copy, sections, field(chain.general, 12, NAME8_MAX), user);
+        if (!name8_empty(name_at(chain.general, 84)))
+            replace_name(&copy, sections, field(chain.general, 84, NAME8_MAX), user);
+        replace_name(&copy, sections, field(chain.rscs, RSCS_TAG, NAME8_MAX), node);
+        replace_name(&copy, sections, field(chain.rscs, RSCS_TAG + NAME8_MAX + 1, NAME8_MAX), user);
+    }
+    put_header(to, NJE_SRCB_DSH, &copy);
+    buf_free(&copy);
+    return 0;
+}
+
 void nje_trailer_encode(struct buf *to, const struct nje_trailer *trailer)
 {
     struct buf out = { 0 };

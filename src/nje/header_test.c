@@ -285,6 +285,25 @@ static void the_recipient_is_rmt_then_the_writer(void **state)
     buf_free(&sections);
 }
 
+static void a_file_is_readdressed_and_nothing_else_changes(void **state)
+{
+    (void)state;
+    struct buf theirs = joined(NJE_SRCB_DSH, 0, 2), spool = { 0 };
+    struct name8 node = { "VMA" }, user = { "GEORGEB" };
+    assert_int_equal(nje_dataset_readdress(&spool, buf_span(&theirs), node, user, NULL), 0);
+    struct buf ours = encoded_sections(&spool, NJE_SRCB_DSH);
+    memcpy(theirs.at + 4, "\xE5\xD4\xC1\x40\x40\x40\x40\x40\xC7\xC5\xD6\xD9\xC7\xC5\xC2\x40", 16);
+    memcpy(theirs.at + 84, "\xC7\xC5\xD6\xD9\xC7\xC5\xC2\x40", 8);
+    memcpy(theirs.at + 112 + 44, "\xE5\xD4\xC1\x40\x40\x40\x40\x40\x40\xC7\xC5\xD6\xD9\xC7\xC5\xC2\x40", 17);
+    assert_same(&ours, &theirs);
+    buf_free(&ours);
+    struct err err = ERR_CLEAR;
+    assert_int_equal(nje_dataset_readdress(&spool, span_slice(buf_span(&theirs), 0, 111), node, user, &err), -1);
+    assert_int_equal(err.id, ERR_BAD_CONTENT);
+    buf_free(&spool);
+    buf_free(&theirs);
+}
+
 static void print_and_punch_are_told_apart(void **state)
 {
     (void)state;
@@ -347,6 +366,7 @@ int main(void)
         cmocka_unit_test(sections_that_do_not_fit_are_named),
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(the_recipient_is_rmt_then_the_writer),
+        cmocka_unit_test(a_file_is_readdressed_and_nothing_else_changes),
         cmocka_unit_test(print_and_punch_are_told_apart),
         cmocka_unit_test(the_clock_of_the_host),
         cmocka_unit_test(presets_are_what_neighbours_bear),

@@ -41,6 +41,8 @@ struct nje_link_options {
     const char *allow;   /* blank-separated addresses and networks (192.0.2.0/24, ::1); NULL: those of `connect` */
     unsigned buffer;     /* NJE buffer to advertise; 0: the preset's */
     unsigned tcp_block;  /* 0: 8192 */
+    unsigned streams;    /* SYSOUT streams each way at once, 1 to the preset's streams_max; 0: 1. A request for a
+                          * further one waits for its permission until one is free. */
     const char *send_line_password, *expect_line_password, *send_node_password, *expect_node_password; /* NULL: none */
     const char *rip, *oip;          /* IPv4 override for NAT; NULL: the socket's own */
     int64_t retry_us, retry_max_us; /* back-off of dialling; 0: 2 s and 5 min */
@@ -112,19 +114,23 @@ struct nje_spool {
     /* The neighbour acknowledged. The spool records it and answers nje_link_removed(link, stream). */
     void (*accepted)(void *owner, struct nje_link *link, int stream, void *handle);
     /* The file was not acknowledged. `counts`: it counts as a failure of this file (refused, no answer), with the
-     * reason; otherwise the link went down under it and it simply goes back. No answer. */
+     * reason; otherwise the link went down under it and it simply goes back. Never while a read is outstanding. No
+     * answer. */
     void (*returned)(void *owner, struct nje_link *link, int stream, void *handle, bool counts, const struct err *why);
     /* -- messages and state -- */
     void (*message)(void *owner, struct nje_link *link, const struct nje_message *message);
     void (*state)(void *owner, struct nje_link *link); /* link came up or went down */
 };
 
-/* Starts dialling and listening. */
+/* Starts dialling and listening. NULL (err filled): CONFIG or CONNECT for names, passwords, addresses that cannot be
+ * used. Strings are copied. None of the calls below may be made from within an nje_spool call but the answers and
+ * hints, which may. */
 struct nje_link *nje_link_new(struct loop *loop, const struct nje_link_options *options, const struct nje_spool *spool,
                               struct err *err);
 /* Signs off where signed on: stops new streams, waits at most `wait_us` for active ones, sends B, closes, calls
- * `closed`. */
+ * `closed` from the loop, when no answer of the spool is outstanding any more (or after `wait_us` again). */
 void nje_link_drain(struct nje_link *link, int64_t wait_us, void (*closed)(void *arg), void *arg);
+/* Closes at once; files in hand are abandoned or returned. No answer of the spool may come afterwards. */
 void nje_link_free(struct nje_link *link);
 /* After a drain: dial and listen again. */
 void nje_link_start(struct nje_link *link);
@@ -150,7 +156,8 @@ enum nje_link_state {
 };
 struct nje_link_figures {
     enum nje_link_state state;
-    char peer[64];        /* address:port */
+    char peer[64];        /* address:port of the neighbour, while there is a connection */
+    char listening[64];   /* address:port we accept on, as bound; empty: none */
     unsigned buffer;      /* negotiated */
     int64_t since_us;     /* in this state */
     int64_t next_dial_us; /* 0: not waiting to dial */

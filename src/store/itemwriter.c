@@ -29,7 +29,7 @@ struct itemwriter {
     unsigned waiting; /* of these, not yet on disk */
     bool wants_room;
     struct err failure; /* the first thing that went wrong */
-    bool abandoned, committing;
+    bool abandoned;
     struct itemwriter_commit commit;
     bool dropped;
     struct store_job job; /* the commit, or the forgetting */
@@ -82,7 +82,7 @@ static void forget_done(void *arg, const struct err *err)
 
 static void settle_abandoned(struct itemwriter *writer)
 {
-    if (writer->waiting > 0 || writer->committing)
+    if (writer->waiting > 0)
         return;
     if (writer->chunks == 0) {
         writer_free(writer);
@@ -191,29 +191,19 @@ static void commit_done(void *arg, const struct err *err)
 {
     struct itemwriter *writer = arg;
     struct itemwriter_commit commit = writer->commit;
-    bool dropped = writer->dropped;
-    writer->committing = false;
-    if (err != NULL && writer->chunks > 0) {
-        bool silent = writer->abandoned;
-        struct err failure = *err;
-        writer->abandoned = true;
-        settle_abandoned(writer); /* frees the writer */
-        if (!silent)
-            commit.done(commit.arg, false, &failure);
-        return;
-    }
-    bool silent = writer->abandoned;
-    writer_free(writer);
-    if (!silent)
-        commit.done(commit.arg, dropped, err);
+    bool dropped = writer->dropped && err == NULL;
+    struct err failure = err != NULL ? *err : ERR_CLEAR;
+    if (err != NULL)
+        itemwriter_abandon(writer);
+    else
+        writer_free(writer);
+    commit.done(commit.arg, dropped, err != NULL ? &failure : NULL);
 }
 
 static void start_commit(struct itemwriter *writer)
 {
-    writer->committing = true;
     if (writer->failure.id != ERR_NONE) {
-        struct err failure = writer->failure;
-        commit_done(writer, &failure);
+        commit_done(writer, &writer->failure);
         return;
     }
     writer->commit.item->key = writer->key;

@@ -47,7 +47,7 @@ int njefile_sent(struct db *db, const struct njefile_sent *sent, int64_t now_us,
                : 0;
 }
 
-int njefile_job_id(struct db *db, const char *node, int *job_id_r, struct err *err)
+static int next_job_id(struct db *db, const char *node, unsigned *job_id_r, struct err *err)
 {
     char name[32];
     (void)snprintf(name, sizeof name, "job:%s", node);
@@ -56,7 +56,7 @@ int njefile_job_id(struct db *db, const char *node, int *job_id_r, struct err *e
         int64_t held = 0;
         if (sequence_reserve(db, name, 0, 1, &number, err) == -1)
             return -1;
-        int job_id = (int)(number % JOB_ID_MAX) + 1;
+        unsigned job_id = (unsigned)(number % JOB_ID_MAX) + 1;
         /* held: a file with that id still waits */
         if (db_one_int(db, &held, err,
                        "SELECT count(*) FROM nje_sent s JOIN item i ON i.id = s.item"
@@ -69,6 +69,14 @@ int njefile_job_id(struct db *db, const char *node, int *job_id_r, struct err *e
         }
     }
     return err_set(err, ERR_BUSY, "all %d job ids of node %s belong to files that still wait", JOB_ID_MAX, node);
+}
+
+int njefile_job_ids(struct db *db, const char *node, size_t count, unsigned *job_ids_r, struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (next_job_id(db, node, &job_ids_r[i], err) == -1)
+            return -1;
+    return 0;
 }
 
 int64_t njefile_purge(struct db *db, int64_t before_us, size_t limit, struct err *err)

@@ -12,7 +12,6 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/instance.h"
 #include "store/item.h"
 #include "store/schema.h"
 #include "store/vfs.h"
@@ -45,6 +44,7 @@ struct job_list {
 
 struct store {
     struct loop *loop;
+    struct instance instance;
     int folder_fd; /* locked: one daemon a ledger */
     struct db *writer, *checkpointer;
     struct db *readers[READERS_MAX];
@@ -354,11 +354,10 @@ static int open_databases(struct store *store, const struct store_options *optio
         return -1;
     struct db_options first = { .path = path, .vfs = vfs, .create = options->create };
     struct db_options further = { .path = path, .vfs = vfs };
-    struct instance instance;
     if (db_open(&first, &store->writer, err) == -1 || schema_migrate(store->writer, err) == -1 ||
         db_begin(store->writer, err) == -1)
         return -1;
-    if (instance_claim(store->writer, options->state, &instance, err) == -1 ||
+    if (instance_claim(store->writer, options->state, &store->instance, err) == -1 ||
         item_key_start(store->writer, err) == -1 ||
         (options->loop != NULL && item_forget_unfinished(store->writer, err) == -1) ||
         db_commit(store->writer, err) == -1) {
@@ -490,6 +489,11 @@ void store_listen(struct store *store, struct store_listener *listener)
 {
     listener->next = store->listeners;
     store->listeners = listener;
+}
+
+struct instance store_instance(const struct store *store)
+{
+    return store->instance;
 }
 
 struct db *store_db(struct store *store)

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "store/instance.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -62,6 +63,9 @@ struct store_listener {
     struct store_listener *next;
 };
 void store_listen(struct store *store, struct store_listener *listener);
+
+/* Whose ledger it is and in which state, as read at open. */
+struct instance store_instance(const struct store *store);
 
 /* The connection of a store opened without a loop. */
 struct db *store_db(struct store *store);

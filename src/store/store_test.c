@@ -233,8 +233,8 @@ static void job_ids_cycle_and_skip_those_in_use(void **state)
     struct store *store = open_tool(place);
     struct db *db = store_db(store);
     struct err err = ERR_CLEAR;
-    int job_id = 0;
-    assert_int_equal(njefile_job_id(db, "MICROSFT", &job_id, &err), 0);
+    unsigned job_id = 0;
+    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &err), 0);
     assert_int_equal(job_id, 1);
     struct item waiting = an_item(QUEUE_HOST_OUT, "MICROSFT(X0000001)");
     assert_int_equal(item_insert(db, &waiting, SPAN_EMPTY, 0, &err), 0);
@@ -247,12 +247,12 @@ static void job_ids_cycle_and_skip_those_in_use(void **state)
                                  .letter = waiting.id,
                                  .sender = SPAN_EMPTY };
     assert_int_equal(njefile_sent(db, &sent, 1, &err), 0);
-    assert_int_equal(njefile_job_id(db, "MICROSFT", &job_id, &err), 0);
+    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &err), 0);
     assert_int_equal(job_id, 3);
     assert_int_equal(sequence_raise(db, "job:MICROSFT", 9998, &err), 0);
-    assert_int_equal(njefile_job_id(db, "MICROSFT", &job_id, &err), 0);
+    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &err), 0);
     assert_int_equal(job_id, 9999);
-    assert_int_equal(njefile_job_id(db, "MICROSFT", &job_id, &err), 0);
+    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &err), 0);
     assert_int_equal(job_id, 1);
     store_close(store);
     place_remove(place);

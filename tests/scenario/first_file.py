@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import HOST, MAILNODE, Instance, check, same, start, text_cards, until  # noqa: E402
+from harness import HOST, MAILNODE, Instance, check, same, start, until  # noqa: E402
 from peer import nje  # noqa: E402
 from peer.mail import Client, Sink  # noqa: E402
 from peer.nje import Node  # noqa: E402
@@ -24,7 +24,7 @@ def main() -> None:
                 Node(HOST, MAILNODE, connect=("127.0.0.1", ovvm.link_port), quirks=quirks) as host:
             with tap.case(f"{kind}: the link signs on"):
                 check(host.wait_up(WAIT), "signed on")
-            with tap.case(f"{kind}: a CMS note arrives as a letter with its text"):
+            with tap.case(f"{kind}: a note on cards arrives as a letter with its text"):
                 check(send_note(host, "H0000001", ["A second line."]).wait(WAIT), "C0 within the limit")
                 got = sink.wait_for(1, WAIT)[0]
                 text = got.body.decode("utf-8")
@@ -34,11 +34,10 @@ def main() -> None:
                 check("georgeb" in got.sender.lower(), f"envelope sender names the host user: {got.sender}")
                 check("georgeb" in got.header("From").lower(), f"From: {got.header('From')}")
                 check(got.header("Message-ID") and got.header("Date"), "Message-ID and Date")
-            with tap.case(f"{kind}: plain punch cards arrive as a letter too"):
-                host.send_file(text_cards(["TOKEN-H0000002", "just cards"]), origin=HOST_USER, dest=OUTSIDE_ADDRESS,
-                               fn="JUST", ft="CARDS")
-                body = sink.wait_for(2, WAIT)[1].body.decode("utf-8")
-                check("TOKEN-H0000002" in body and "just cards" in body, f"the cards are there: {body!r}")
+            with tap.case(f"{kind}: a NETDATA note as CMS sends it arrives, nothing dropped"):
+                check(send_note(host, "H0000002", packed=True).wait(WAIT), "C0 within the limit")
+                body = sink.wait_for(2, WAIT)[1].body.decode("utf-8").replace("\r\n", "")
+                check("TOKEN-H0000002" in body, f"the note is there: {body!r}")
             with tap.case(f"{kind}: a letter arrives as a note with its text, from somebody who can be answered"):
                 with Client(ovvm.smtp) as client:
                     check(client.deliver(letter("M0000003", "Grüße, and a long line " + "word " * 40)), "250")

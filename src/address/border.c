@@ -1,0 +1,132 @@
+/* The border between the two worlds. No open relay in either direction (doc/architecture.md, rule 9): what is not under
+ * our domain is refused here, whoever asks. */
+#include "address/border.h"
+
+#include <stdio.h>
+
+struct border border_of(const struct conf *conf)
+{
+    return (struct border){
+        .node = conf->connector.node,
+        .default_node = conf->connector.default_node,
+        .domain = conf->connector.domain,
+        .links = conf->links,
+        .link_count = conf->link_count,
+    };
+}
+
+const struct conf_link *border_link(const struct border *border, struct name8 node)
+{
+    const struct conf_link *others = NULL;
+    if (name8_equal(node, border->node))
+        return NULL;
+    for (size_t i = 0; i < border->link_count; i++) {
+        const struct conf_link *link = &border->links[i];
+        for (size_t n = 0; n < link->nodes.count; n++)
+            if (name8_equal(link->nodes.at[n], node))
+                return link;
+        if (link->nodes.others)
+            others = link;
+    }
+    return others;
+}
+
+/* Splits at the last @ outside quotes and takes the quotes of the local part off. */
+static int split(struct span address, char *local_r, size_t room, size_t *local_size_r, struct span *domain_r,
+                 struct err *err)
+{
+    size_t at = address.size;
+    while (at > 0 && address.at[at - 1] != '@')
+        at--;
+    if (at == 0)
+        return err_set(err, ERR_BAD_ADDRESS, "the address has no @");
+    *domain_r = span_slice(address, at, address.size);
+    struct span local = span_slice(address, 0, at - 1);
+    bool quoted = local.size >= 2 && local.at[0] == '"' && local.at[local.size - 1] == '"';
+    struct reader reader = reader_of(quoted ? span_slice(local, 1, local.size - 2) : local);
+    *local_size_r = 0;
+    while (!reader_at_end(&reader)) {
+        uint8_t byte = reader_u8(&reader);
+        if (quoted && byte == '\\' && !reader_at_end(&reader))
+            byte = reader_u8(&reader);
+        if (*local_size_r == room)
+            return err_set(err, ERR_BAD_ADDRESS, "the local part is longer than any host address");
+        local_r[(*local_size_r)++] = (char)byte;
+    }
+    return 0;
+}
+
+/* The node that `domain` names under ours: empty for our domain itself. */
+static int node_of_domain(const struct border *border, struct span domain, struct name8 *node_r, struct err *err)
+{
+    struct span ours = span_text(border->domain);
+    *node_r = (struct name8){ .text = "" };
+    if (domain.size > 0 && domain.at[domain.size - 1] == '.')
+        domain.size--;
+    if (span_equal_nocase(domain, ours))
+        return 0;
+    if (domain.size > ours.size + 1 && domain.at[domain.size - ours.size - 1] == '.' &&
+        span_equal_nocase(span_slice(domain, domain.size - ours.size, ours.size), ours)) {
+        if (name8_parse(span_slice(domain, 0, domain.size - ours.size - 1), "node", node_r, err) == 0)
+            return 0;
+        err->id = ERR_UNKNOWN_NODE;
+        return -1;
+    }
+    char shown[128];
+    span_to_text(domain, shown, sizeof shown);
+    return err_set(err, ERR_RELAY_DENIED, "relaying to %s is not allowed; this connector takes mail for %s", shown,
+                   border->domain);
+}
+
+static bool is_one_off(struct span local)
+{
+    return local.size > 0 && local.at[local.size - 1] == ')';
+}
+
+int border_from_mail(const struct border *border, struct span address, struct host_address *host_r, struct err *err)
+{
+    char text[64];
+    size_t size = 0;
+    struct span domain = SPAN_EMPTY;
+    struct name8 node;
+    struct err ignored;
+    if (err == NULL)
+        err = &ignored;
+    if (span_find(address, '@') == address.size)
+        return err_set(err, ERR_BAD_ADDRESS, "the address has no domain");
+    int at = split(address, text, sizeof text, &size, &domain, err);
+    if (node_of_domain(border, domain, &node, err) == -1)
+        return -1; /* a foreign domain is the better reason than an odd local part */
+    if (at == -1)
+        return err_set(err, ERR_UNKNOWN_USER, "there is no such user: a host user id has 1 to 8 characters");
+    struct span local = span_of(text, size);
+    if (is_one_off(local) && name8_empty(node)) {
+        if (host_address_parse(local, host_r, err) == -1)
+            return -1;
+    } else {
+        host_r->node = name8_empty(node) ? border->default_node : node;
+        if (host_local_decode(local, &host_r->user, err) == -1) {
+            err->id = ERR_UNKNOWN_USER;
+            return -1;
+        }
+    }
+    if (name8_equal(host_r->node, border->node))
+        return err_set(err, ERR_RELAY_DENIED, "%s is an address of this connector itself; it is for host users only",
+                       host_address_text(*host_r).text);
+    if (border_link(border, host_r->node) == NULL)
+        return err_set(err, ERR_UNKNOWN_NODE, "there is no node %s in the host network", host_r->node.text);
+    return 0;
+}
+
+void border_to_mail(const struct border *border, struct host_address host, struct buf *to)
+{
+    if (!host_node_is_label(host.node)) {
+        buf_printf(to, "\"%s\"@%s", host_address_text(host).text, border->domain);
+        return;
+    }
+    host_local_encode(host.user, to);
+    buf_add_u8(to, '@');
+    for (const char *letter = host.node.text; *letter != '\0'; letter++)
+        buf_add_u8(to, (uint8_t)(*letter >= 'A' && *letter <= 'Z' ? *letter - 'A' + 'a' : *letter));
+    buf_printf(to, ".%s", border->domain);
+}

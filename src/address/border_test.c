@@ -1,0 +1,112 @@
+/* What is lost when these fail: the meaning of an address on the other side, or the promise to be no relay. */
+#include "address/border.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static struct name8 name(const char *text)
+{
+    struct name8 name;
+    assert_int_equal(name8_parse(span_text(text), "name", &name, NULL), 0);
+    return name;
+}
+
+static struct border a_border(void)
+{
+    static struct name8 nodes[2];
+    static struct conf_link links[2];
+    nodes[0] = name("MAPLEC1");
+    nodes[1] = name("MAPLE#2");
+    links[0] = (struct conf_link){ .node = nodes[0], .nodes = { .at = nodes, .count = 2 } };
+    links[1] = (struct conf_link){ .node = name("HUB"), .nodes = { .others = false } };
+    return (struct border){
+        .node = name("MICROSFT"), .default_node = nodes[0], .domain = "vm.example.org", .links = links, .link_count = 2
+    };
+}
+
+static void check(const char *mail, const char *host, enum err_id id)
+{
+    struct border border = a_border();
+    struct host_address address;
+    struct err err = ERR_CLEAR;
+    int result = border_from_mail(&border, span_text(mail), &address, &err);
+    if (host == NULL) {
+        assert_int_equal(result, -1);
+        if (err.id != id)
+            fail_msg("%s: %s", mail, err.text);
+        return;
+    }
+    if (result == -1)
+        fail_msg("%s: %s", mail, err.text);
+    assert_string_equal(host_address_text(address).text, host);
+}
+
+static void addresses_from_the_internet(void **state)
+{
+    (void)state;
+    check("georgeb@maplec1.vm.example.org", "MAPLEC1(GEORGEB)", ERR_NONE);
+    check("GeorgeB@VM.Example.ORG", "MAPLEC1(GEORGEB)", ERR_NONE);
+    check("georgeb@vm.example.org.", "MAPLEC1(GEORGEB)", ERR_NONE);
+    check("\"georgeb\"@vm.example.org", "MAPLEC1(GEORGEB)", ERR_NONE);
+    check("\"MAPLE#2(OP@1)\"@vm.example.org", "MAPLE#2(OP@1)", ERR_NONE);
+    check("op=401@vm.example.org", "MAPLEC1(OP@1)", ERR_NONE);
+    check("$x_y-z@vm.example.org", "MAPLEC1($X_Y-Z)", ERR_NONE);
+}
+
+static void no_relay(void **state)
+{
+    (void)state;
+    check("alice@example.com", NULL, ERR_RELAY_DENIED);
+    check("alice%example.com@elsewhere.org", NULL, ERR_RELAY_DENIED);
+    check("alice@evilvm.example.org", NULL, ERR_RELAY_DENIED);
+    check("x0000017@microsft.vm.example.org", NULL, ERR_RELAY_DENIED);
+    check("\"MICROSFT(X0000017)\"@vm.example.org", NULL, ERR_RELAY_DENIED);
+    check("a-very-long-local-part-that-goes-on-and-on-for-more-than-64-octets-it-seems@example.com", NULL,
+          ERR_RELAY_DENIED);
+}
+
+static void unknown_or_impossible_addresses_have_their_reason(void **state)
+{
+    (void)state;
+    check("georgeb@oak.vm.example.org", NULL, ERR_UNKNOWN_NODE);
+    check("georgeb@ninechars.vm.example.org", NULL, ERR_UNKNOWN_NODE);
+    check("georgeb@a.b.vm.example.org", NULL, ERR_UNKNOWN_NODE);
+    check("georgebrown@vm.example.org", NULL, ERR_UNKNOWN_USER);
+    check("george.b@vm.example.org", NULL, ERR_UNKNOWN_USER);
+    check("a=4@vm.example.org", NULL, ERR_UNKNOWN_USER);
+    check("georgeb", NULL, ERR_BAD_ADDRESS);
+    check("\"MAPLEC1(GEORGEBROWN)\"@vm.example.org", NULL, ERR_BAD_ADDRESS);
+}
+
+static void every_user_id_comes_back(void **state)
+{
+    (void)state;
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@#$_-";
+    struct border border = a_border();
+    for (size_t i = 0; i < sizeof letters - 1; i++) {
+        char text[3] = { letters[i], letters[(i * 7 + 3) % (sizeof letters - 1)], '\0' };
+        for (int n = 0; n < 2; n++) {
+            struct host_address host = { .node = n == 0 ? name("MAPLEC1") : name("MAPLE#2"), .user = name(text) };
+            struct host_address back;
+            struct buf mail = { 0 };
+            border_to_mail(&border, host, &mail);
+            assert_int_equal(border_from_mail(&border, buf_span(&mail), &back, NULL), 0);
+            assert_string_equal(host_address_text(back).text, host_address_text(host).text);
+            buf_free(&mail);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(addresses_from_the_internet),
+        cmocka_unit_test(no_relay),
+        cmocka_unit_test(unknown_or_impossible_addresses_have_their_reason),
+        cmocka_unit_test(every_user_id_comes_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

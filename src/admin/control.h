@@ -1,0 +1,25 @@
+/* control: the daemon's ear for `ovvm`. A Unix socket; each connection brings one request, a JSON object on one line
+ * with a "verb", and gets one JSON object on one line back: {"ok": true, …} or {"ok": false, "error": …, "status": exit
+ * status}. */
+#ifndef OVVM_ADMIN_CONTROL_H
+#define OVVM_ADMIN_CONTROL_H
+
+#include "gateway/gateway.h"
+
+enum { CONTROL_REQUEST_MAX = 64 * 1024, CONTROL_REPLY_MAX = 64 * 1024 * 1024 };
+
+struct control;
+
+struct control_options {
+    struct loop *loop;
+    struct store *store;
+    struct gateway *gateway;
+    const struct conf *conf;
+    const struct instance *instance;
+};
+
+/* Binds conf->admin.socket (mode 0660); a socket that nobody answers on is replaced. Keeps pointers to all. */
+int control_new(const struct control_options *options, struct control **control_r, struct err *err);
+void control_free(struct control *control);
+
+#endif

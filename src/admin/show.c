@@ -1,0 +1,186 @@
+/* Text for people. Everything from outside passes through put_safe: a terminal must not obey a letter. */
+#include "admin/show.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const char *text(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value != NULL ? value : "";
+}
+
+static long long number(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static void put_safe(const char *from, int keep_newlines)
+{
+    for (; *from != '\0'; from++) {
+        unsigned char byte = (unsigned char)*from;
+        if (byte == '\r')
+            continue;
+        (void)putchar((byte < 0x20 && !(keep_newlines && byte == '\n')) || byte == 0x7F ? '?' : byte);
+    }
+}
+
+/* "2026-11-24T14:03:11.000Z" -> how long ago, in the largest fitting unit. */
+static void put_age(const char *when)
+{
+    struct tm tm = { .tm_isdst = 0 };
+    if (strptime(when, "%Y-%m-%dT%H:%M:%S", &tm) == NULL) {
+        (void)fputs("-", stdout);
+        return;
+    }
+    long long seconds = (long long)(time(NULL) - timegm(&tm));
+    if (seconds < 120)
+        (void)printf("%llds", seconds > 0 ? seconds : 0);
+    else if (seconds < 7200)
+        (void)printf("%lldm", seconds / 60);
+    else if (seconds < 172800)
+        (void)printf("%lldh", seconds / 3600);
+    else
+        (void)printf("%lldd", seconds / 86400);
+}
+
+void show_status(const json_t *reply)
+{
+    size_t index;
+    json_t *one;
+    (void)printf("%s (%s): %s, generation %lld, ovvmd %s\n\n", text(reply, "node"), text(reply, "domain"),
+                 text(reply, "state"), number(reply, "generation"), text(reply, "version"));
+    (void)printf("%-10s %-12s %8s %6s %11s  %s\n", "queue", "", "ready", "held", "quarantine", "oldest");
+    json_array_foreach(json_object_get(reply, "queues"), index, one)
+    {
+        (void)printf("%-10s %-12s %8lld %6lld %11lld  ", text(one, "name"), text(one, "classic"), number(one, "ready"),
+                     number(one, "held"), number(one, "quarantine"));
+        put_age(text(one, "oldest"));
+        (void)putchar('\n');
+    }
+    (void)printf("\n%-9s %-11s %-22s %7s %8s %8s\n", "link", "state", "neighbour", "buffer", "in", "out");
+    json_array_foreach(json_object_get(reply, "links"), index, one)(void)
+        printf("%-9s %-11s %-22s %7lld %8lld %8lld\n", text(one, "node"), text(one, "state"), text(one, "peer"),
+               number(one, "buffer"), number(one, "files_in"), number(one, "files_out"));
+    const json_t *in = json_object_get(reply, "smtp_in");
+    const json_t *out = json_object_get(reply, "smtp_out");
+    if (in != NULL && out != NULL)
+        (void)printf("\nmail in   %lld accepted, %lld refused, %lld sessions\nmail out  %lld accepted, %lld deferred, "
+                     "%lld refused, %lld connections\n",
+                     number(in, "accepted"), number(in, "refused"), number(in, "sessions"), number(out, "accepted"),
+                     number(out, "deferred"), number(out, "refused"), number(out, "connected"));
+    (void)printf("\nnext number for a sender: %lld\n", number(reply, "next_number"));
+    json_array_foreach(json_object_get(reply, "warnings"), index, one)
+    {
+        (void)fputs("\nwarning: ", stdout);
+        put_safe(text(one, "text"), 0);
+        (void)fputs("\n         ", stdout);
+        put_safe(text(one, "remedy"), 0);
+        (void)putchar('\n');
+    }
+}
+
+static void put_recipients(const json_t *item)
+{
+    size_t index;
+    json_t *recipient;
+    json_array_foreach(json_object_get(item, "recipients"), index, recipient)
+    {
+        (void)fputs(index > 0 ? ", " : "", stdout);
+        put_safe(text(recipient, "address"), 0);
+    }
+}
+
+void show_queue(const json_t *reply)
+{
+    size_t index;
+    json_t *item;
+    const json_t *items = json_object_get(reply, "items");
+    if (json_array_size(items) == 0)
+        (void)puts("the queues are empty");
+    json_array_foreach(items, index, item)
+    {
+        (void)printf("%s  %-8s %-10s %8lld  ", text(item, "id"), text(item, "queue"), text(item, "state"),
+                     number(item, "size"));
+        put_age(text(item, "arrived"));
+        (void)fputs("  <", stdout);
+        put_safe(text(item, "sender"), 0);
+        (void)fputs("> to ", stdout);
+        put_recipients(item);
+        if (text(item, "reason")[0] != '\0') {
+            (void)fputs("\n    ", stdout);
+            put_safe(text(item, "reason"), 0);
+        }
+        (void)putchar('\n');
+    }
+    if ((long long)json_array_size(items) == number(reply, "limit"))
+        (void)printf("only the oldest %lld are shown\n", number(reply, "limit"));
+}
+
+void show_item(const json_t *reply)
+{
+    size_t index;
+    json_t *recipient;
+    const json_t *item = json_object_get(reply, "item");
+    (void)printf("id        %s\nletter    %s\nqueue     %s\nstate     %s\nsize      %lld\narrived   %s\ndue       "
+                 "%s\nattempts  %lld\n",
+                 text(item, "id"), text(item, "letter"), text(item, "queue"), text(item, "state"), number(item, "size"),
+                 text(item, "arrived"), text(item, "due"), number(item, "attempts"));
+    if (text(item, "link")[0] != '\0')
+        (void)printf("link      %s\n", text(item, "link"));
+    (void)fputs("sender    <", stdout);
+    put_safe(text(item, "sender"), 0);
+    (void)fputs(">\n", stdout);
+    json_array_foreach(json_object_get(item, "recipients"), index, recipient)
+    {
+        (void)fputs("to        ", stdout);
+        put_safe(text(recipient, "address"), 0);
+        (void)printf(" (%s) ", text(recipient, "state"));
+        put_safe(text(recipient, "reason"), 0);
+        (void)putchar('\n');
+    }
+    if (text(item, "reason")[0] != '\0') {
+        (void)fputs("reason    ", stdout);
+        put_safe(text(item, "reason"), 0);
+        (void)putchar('\n');
+    }
+    if (json_object_get(reply, "content") != NULL) {
+        (void)putchar('\n');
+        put_safe(text(reply, "content"), 1);
+    }
+}
+
+void show_trace(const json_t *reply)
+{
+    size_t index;
+    json_t *step;
+    const char *letter = "";
+    json_array_foreach(json_object_get(reply, "steps"), index, step)
+    {
+        if (strcmp(letter, text(step, "letter")) != 0) {
+            letter = text(step, "letter");
+            (void)printf("letter %s\n", letter);
+        }
+        (void)printf("  %s  %-10s  %s  ", text(step, "at"), text(step, "step"), text(step, "item"));
+        put_safe(text(step, "address"), 0);
+        if (text(step, "detail")[0] != '\0') {
+            (void)fputs("  ", stdout);
+            put_safe(text(step, "detail"), 0);
+        }
+        (void)putchar('\n');
+    }
+    const json_t *waiting = json_object_get(reply, "waiting");
+    if (json_array_size(waiting) == 0)
+        (void)puts("nothing of it waits here");
+    json_array_foreach(waiting, index, step)
+    {
+        (void)printf("waits as %s in %s (%s), next try %s", text(step, "id"), text(step, "queue"), text(step, "state"),
+                     text(step, "due"));
+        if (text(step, "reason")[0] != '\0') {
+            (void)fputs(": ", stdout);
+            put_safe(text(step, "reason"), 0);
+        }
+        (void)putchar('\n');
+    }
+}

@@ -1,0 +1,12 @@
+/* show: the daemon's answers for people. */
+#ifndef OVVM_ADMIN_SHOW_H
+#define OVVM_ADMIN_SHOW_H
+
+#include <jansson.h>
+
+void show_status(const json_t *reply);
+void show_queue(const json_t *reply);
+void show_item(const json_t *reply);
+void show_trace(const json_t *reply);
+
+#endif

@@ -1,0 +1,24 @@
+/* verbs: what `ovvm` can ask. Each fills a reply; those that need the ledger do so in a reader's thread. */
+#ifndef OVVM_ADMIN_VERBS_H
+#define OVVM_ADMIN_VERBS_H
+
+#include "admin/control.h"
+#include "store/db.h"
+
+#include <jansson.h>
+
+struct verb {
+    const char *name;
+    /* In a ledger thread. -1 with *err: the reply is the error. */
+    int (*ledger)(struct db *db, const json_t *request, json_t *reply, struct err *err);
+    /* In the loop's thread, after `ledger`. May be NULL. */
+    void (*loop)(const struct control_options *options, json_t *reply);
+};
+
+/* NULL: no such verb. */
+const struct verb *verb_find(const char *name);
+
+/* A time for people and programs: RFC 3339 in UTC. NULL for 0. */
+json_t *verb_time(int64_t us);
+
+#endif

@@ -1,0 +1,381 @@
+/* The gateway: puts the doors, the queues and the translations together, and keeps what they share. */
+#include "gateway/inside.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/njefiles.h"
+#include "store/sequence.h"
+
+#include <stdio.h>
+
+enum {
+    AGAIN_US = 1000000,
+    PURGE_PAUSE_US = 50000, /* between batches, so that mail goes first */
+    PURGE_IDLE_US = 30000000,
+    PURGE_ROWS = 500,
+    NJE_MEMORY_DAYS = 30 /* how long sent and seen files are remembered */
+};
+
+/* --- what the parts share --- */
+
+void gateway_count(struct gateway *gateway, enum queue queue, int change)
+{
+    gateway->depth[queue] += (uint64_t)(int64_t)change;
+    if (change < 0 && gateway->doors_slowed && gateway->depth[queue] < gateway->conf->limits.queue_depth) {
+        gateway->doors_slowed = false;
+        log_info(LOG_GATEWAY, 4104, "queue %s has room again", queue_name(queue));
+        host_door_room(gateway);
+        gateway_wake(gateway, QUEUE_HOST_IN, NULL);
+        gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
+    }
+}
+
+int gateway_accepts(struct gateway *gateway, enum queue queue, struct err *err)
+{
+    if (!gateway->active)
+        return err_set(err, ERR_NOT_ACTIVE, "this connector is not active");
+    if (gateway->draining)
+        return err_set(err, ERR_SHUTTING_DOWN, "the connector is stopping");
+    if (!store_writable(gateway->store))
+        return err_set(err, ERR_DISK_FULL, "insufficient system storage");
+    if (gateway->depth[queue] >= gateway->conf->limits.queue_depth) {
+        if (!gateway->doors_slowed)
+            log_warning(LOG_GATEWAY, 4103, "queue %s is at its limit: current %llu, maximum %u; its producer waits",
+                        queue_name(queue), (unsigned long long)gateway->depth[queue],
+                        gateway->conf->limits.queue_depth);
+        gateway->doors_slowed = true;
+        return err_set(err, ERR_BUSY, "the queue is full");
+    }
+    if (store_backlog(gateway->store) >= BACKLOG_MAX)
+        return err_set(err, ERR_BUSY, "the ledger is busy");
+    return 0;
+}
+
+static void run_again(void *arg)
+{
+    struct gateway *gateway = arg;
+    struct store_job *job = gateway->again;
+    gateway->again = NULL;
+    while (job != NULL) {
+        struct store_job *next = job->next;
+        store_write(gateway->store, job);
+        job = next;
+    }
+}
+
+void gateway_again(struct gateway *gateway, struct store_job *job)
+{
+    job->next = gateway->again;
+    gateway->again = job;
+    loop_timer_set(&gateway->again_timer, AGAIN_US);
+}
+
+void gateway_wake(struct gateway *gateway, enum queue queue, const char *door)
+{
+    switch (queue) {
+    case QUEUE_HOST_IN:
+        pump_wake(&gateway->host_in);
+        break;
+    case QUEUE_MAIL_IN:
+        pump_wake(&gateway->mail_in);
+        break;
+    case QUEUE_MAIL_OUT:
+        pump_wake(&gateway->mail_out);
+        break;
+    case QUEUE_HOST_OUT:
+        for (size_t i = 0; i < gateway->neighbour_count; i++)
+            if (door == NULL || strcmp(gateway->neighbours[i].pump.door, door) == 0)
+                pump_wake(&gateway->neighbours[i].pump);
+        break;
+    case QUEUE_GONE:
+    case QUEUES:
+        break;
+    }
+}
+
+/* --- NJE job ids and entry times --- */
+
+static int reserve_work(struct db *db, void *arg, struct err *err)
+{
+    struct gateway *gateway = arg;
+    return njefile_job_ids(db, gateway->border.node.text, JOB_IDS_AHEAD, gateway->reserved, err);
+}
+
+static void reserve_done(void *arg, const struct err *err)
+{
+    struct gateway *gateway = arg;
+    if (err != NULL) {
+        gateway_again(gateway, &gateway->reserve_job);
+        return;
+    }
+    gateway->reserving = false;
+    for (size_t i = 0; i < JOB_IDS_AHEAD; i++)
+        gateway->job_ids[gateway->job_id_count++] = gateway->reserved[JOB_IDS_AHEAD - 1 - i];
+    gateway_wake(gateway, QUEUE_HOST_IN, NULL);
+    gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
+}
+
+static void reserve(struct gateway *gateway)
+{
+    if (gateway->reserving || gateway->job_id_count > JOB_IDS_AHEAD)
+        return;
+    gateway->reserving = true;
+    store_write(gateway->store, &gateway->reserve_job);
+}
+
+unsigned gateway_job_id(struct gateway *gateway)
+{
+    unsigned job_id = gateway->job_id_count > 0 ? gateway->job_ids[--gateway->job_id_count] : 0;
+    reserve(gateway);
+    return job_id;
+}
+
+int64_t gateway_entry_time(struct gateway *gateway)
+{
+    int64_t now_us = clock_now();
+    gateway->last_entry_us = now_us > gateway->last_entry_us ? now_us : gateway->last_entry_us + 1;
+    return gateway->last_entry_us;
+}
+
+/* --- purges --- */
+
+static int purge_work(struct db *db, void *arg, struct err *err)
+{
+    struct gateway *gateway = arg;
+    int64_t now_us = clock_now();
+    int more = item_purge(db, err);
+    if (more == -1)
+        return -1;
+    int64_t tracks = track_purge(db, now_us - gateway->conf->limits.track_days * CLOCK_DAY, PURGE_ROWS, err);
+    int64_t files = tracks == -1 ? -1 : njefile_purge(db, now_us - NJE_MEMORY_DAYS * CLOCK_DAY, PURGE_ROWS, err);
+    if (files == -1)
+        return -1;
+    gateway->purge_more = more == 1 || tracks == PURGE_ROWS || files >= PURGE_ROWS;
+    return 0;
+}
+
+static void purge_done(void *arg, const struct err *err)
+{
+    struct gateway *gateway = arg;
+    gateway->purging = false;
+    loop_timer_set(&gateway->purge_timer, err == NULL && gateway->purge_more ? PURGE_PAUSE_US : PURGE_IDLE_US);
+}
+
+static void purge(void *arg)
+{
+    struct gateway *gateway = arg;
+    gateway->purging = true;
+    store_write(gateway->store, &gateway->purge_job);
+}
+
+/* --- opening --- */
+
+static void writable_changed(void *arg, bool writable)
+{
+    struct gateway *gateway = arg;
+    if (!writable)
+        return;
+    host_door_room(gateway);
+    gateway_wake(gateway, QUEUE_HOST_IN, NULL);
+    gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
+}
+
+struct opening {
+    struct gateway *gateway;
+    struct queue_depth depths[QUEUES];
+    int64_t entry_us;
+    bool done;
+    struct err err;
+};
+
+/* Letters for a link that is no longer configured go to the link that now leads to their node. */
+static int reroute(struct db *db, struct gateway *gateway, struct err *err)
+{
+    struct db_rows rows;
+    int found = db_query(db, &rows, err,
+                         "SELECT i.key, i.door, r.address FROM item i JOIN recipient r ON r.item = i.key AND r.n = 0"
+                         " WHERE i.queue = 4",
+                         "");
+    while (found >= 0 && (found = db_next(&rows, err)) == 1) {
+        char door[ITEM_DOOR_SIZE];
+        struct host_address to;
+        db_text(&rows, 1, door, sizeof door);
+        if (host_address_parse(db_bytes(&rows, 2), &to, NULL) == -1)
+            continue;
+        const struct conf_link *link = border_link(&gateway->border, to.node);
+        if (link == NULL || strcmp(link->node.text, door) == 0)
+            continue;
+        if (item_set_door(db, db_int(&rows, 0), link->node.text, err) == -1) {
+            found = -1;
+            break;
+        }
+    }
+    db_end(&rows);
+    return found == -1 ? -1 : 0;
+}
+
+static int opening_work(struct db *db, void *arg, struct err *err)
+{
+    struct opening *opening = arg;
+    if (queue_depths(db, opening->depths, err) == -1 || reroute(db, opening->gateway, err) == -1)
+        return -1;
+    return db_one_int(db, &opening->entry_us, err, "SELECT next FROM sequence WHERE name = 'entry'", "") == -1 ? -1 : 0;
+}
+
+static void opening_done(void *arg, const struct err *err)
+{
+    struct opening *opening = arg;
+    opening->err = err != NULL ? *err : ERR_CLEAR;
+    opening->done = true;
+    loop_stop(opening->gateway->loop);
+}
+
+/* Reads what has to be known before the doors open; runs the loop for that moment. */
+static int look_around(struct gateway *gateway, struct err *err)
+{
+    struct opening opening = { .gateway = gateway };
+    struct store_job job = { .work = opening_work, .done = opening_done, .arg = &opening };
+    store_write(gateway->store, &job);
+    while (!opening.done)
+        loop_run(gateway->loop);
+    if (opening.err.id != ERR_NONE) {
+        *err = opening.err;
+        return -1;
+    }
+    for (int i = 0; i < QUEUES; i++)
+        gateway->depth[i] = opening.depths[i].count[ITEM_READY] + opening.depths[i].count[ITEM_HELD];
+    gateway->last_entry_us = opening.entry_us;
+    return 0;
+}
+
+static void check_drained(void *arg);
+
+static int init_parts(struct gateway *gateway, struct err *err)
+{
+    bool made =
+        pump_init(&gateway->host_in, gateway->loop, gateway->store, QUEUE_HOST_IN, "", translate_host_in, gateway) == 0;
+    made = pump_init(&gateway->mail_in, gateway->loop, gateway->store, QUEUE_MAIL_IN, "", translate_mail_in, gateway) ==
+               0 &&
+           made;
+    made = loop_timer_init(&gateway->again_timer, gateway->loop, run_again, gateway) == 0 && made;
+    made = loop_timer_init(&gateway->purge_timer, gateway->loop, purge, gateway) == 0 && made;
+    made = loop_timer_init(&gateway->drain_timer, gateway->loop, check_drained, gateway) == 0 && made;
+    return made ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+int gateway_new(struct loop *loop, struct store *store, const struct conf *conf, const struct instance *instance,
+                struct gateway **gateway_r, struct err *err)
+{
+    *gateway_r = NULL;
+    struct gateway *gateway = mem_zero(sizeof *gateway);
+    if (gateway == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    gateway->loop = loop;
+    gateway->store = store;
+    gateway->conf = conf;
+    gateway->border = border_of(conf);
+    gateway->active = instance->state == INSTANCE_ACTIVE;
+    gateway->listener = (struct store_listener){ .changed = writable_changed, .arg = gateway };
+    gateway->reserve_job = (struct store_job){ .work = reserve_work, .done = reserve_done, .arg = gateway };
+    gateway->purge_job = (struct store_job){ .work = purge_work, .done = purge_done, .arg = gateway };
+    store_listen(store, &gateway->listener);
+    *gateway_r = gateway;
+    if (!gateway->active) {
+        log_warning(LOG_CORE, 512, "this instance is %s; the doors stay closed", instance_state_name(instance->state));
+        return 0;
+    }
+    if (init_parts(gateway, err) == -1 || look_around(gateway, err) == -1 || mail_door_open(gateway, err) == -1 ||
+        host_door_open(gateway, err) == -1)
+        return -1;
+    reserve(gateway);
+    loop_timer_set(&gateway->purge_timer, PURGE_PAUSE_US);
+    gateway_wake(gateway, QUEUE_HOST_IN, NULL);
+    gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
+    gateway_wake(gateway, QUEUE_MAIL_OUT, NULL);
+    gateway_wake(gateway, QUEUE_HOST_OUT, NULL);
+    return 0;
+}
+
+/* --- closing --- */
+
+static void door_closed(void *arg)
+{
+    struct gateway *gateway = arg;
+    gateway->doors_open--;
+    check_drained(gateway);
+}
+
+/* The doors are closed; what is still on its way into the ledger may arrive. */
+static void check_drained(void *arg)
+{
+    struct gateway *gateway = arg;
+    bool busy = gateway->doors_open > 0 || gateway->translating > 0 || store_backlog(gateway->store) > 0 ||
+                gateway->again != NULL;
+    if (busy && clock_steady() < gateway->drain_until) {
+        loop_timer_set(&gateway->drain_timer, 10000);
+        return;
+    }
+    if (gateway->closed != NULL) {
+        void (*closed)(void *arg) = gateway->closed;
+        gateway->closed = NULL;
+        closed(gateway->closed_arg);
+    }
+}
+
+void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void *arg), void *arg)
+{
+    if (gateway->draining)
+        return;
+    gateway->draining = true;
+    gateway->closed = closed;
+    gateway->closed_arg = arg;
+    gateway->drain_until = clock_steady() + 2 * wait_us + CLOCK_SECOND;
+    if (!gateway->active) {
+        closed(arg);
+        return;
+    }
+    loop_timer_unset(&gateway->purge_timer);
+    gateway->doors_open = (unsigned)gateway->neighbour_count + 2;
+    smtp_server_drain(gateway->server, wait_us, door_closed, gateway);
+    smtp_client_drain(gateway->client, wait_us, door_closed, gateway);
+    for (size_t i = 0; i < gateway->neighbour_count; i++)
+        nje_link_drain(gateway->neighbours[i].link, wait_us, door_closed, gateway);
+}
+
+void gateway_free(struct gateway *gateway)
+{
+    if (gateway == NULL)
+        return;
+    host_door_close(gateway);
+    mail_door_close(gateway);
+    pump_close(&gateway->host_in);
+    pump_close(&gateway->mail_in);
+    loop_timer_free(&gateway->again_timer);
+    loop_timer_free(&gateway->purge_timer);
+    loop_timer_free(&gateway->drain_timer);
+    mem_free(gateway);
+}
+
+/* --- status --- */
+
+size_t gateway_link_count(const struct gateway *gateway)
+{
+    return gateway->neighbour_count;
+}
+
+struct name8 gateway_link(const struct gateway *gateway, size_t index, struct nje_link_figures *figures_r)
+{
+    nje_link_figures(gateway->neighbours[index].link, figures_r);
+    return gateway->neighbours[index].conf->node;
+}
+
+bool gateway_smtp(const struct gateway *gateway, struct smtp_server_figures *server_r,
+                  struct smtp_client_figures *client_r)
+{
+    if (gateway->server == NULL || gateway->client == NULL)
+        return false;
+    smtp_server_figures(gateway->server, server_r);
+    smtp_client_figures(gateway->client, client_r);
+    return true;
+}

@@ -1,0 +1,115 @@
+/* inside: what the gateway's own files share. Not for others. */
+#ifndef OVVM_GATEWAY_INSIDE_H
+#define OVVM_GATEWAY_INSIDE_H
+
+#include "gateway/gateway.h"
+#include "gateway/pump.h"
+#include "gateway/report.h"
+#include "store/track.h"
+
+enum {
+    JOB_IDS_AHEAD = 64, /* NJE job ids reserved at a time */
+    BACKLOG_MAX = 4096  /* ledger jobs under way at which the doors slow down */
+};
+
+/* One neighbour: its link and the queue of files for it. */
+struct neighbour {
+    struct gateway *gateway;
+    const struct conf_link *conf;
+    struct nje_link *link;
+    struct pump pump;
+    struct ulid last_taken[8]; /* by stream: the file whose acknowledgement may be lost; empty: none */
+    bool wanted[8];            /* by stream: the link waits for a file */
+};
+
+struct gateway {
+    struct loop *loop;
+    struct store *store;
+    const struct conf *conf;
+    struct border border;
+    bool active, draining;
+    struct store_listener listener;
+    uint64_t depth[QUEUES]; /* letters that are not in quarantine */
+    bool doors_slowed;
+    /* doors */
+    struct neighbour *neighbours;
+    size_t neighbour_count;
+    struct smtp_server *server;
+    struct smtp_client *client;
+    struct pump mail_out;
+    uint64_t slots_waiting; /* bit n: slot n of the client waits for a letter */
+    /* translations */
+    struct pump host_in, mail_in;
+    unsigned translating;
+    /* what NJE files need */
+    unsigned job_ids[2 * JOB_IDS_AHEAD];
+    size_t job_id_count;
+    unsigned reserved[JOB_IDS_AHEAD];
+    struct store_job reserve_job;
+    bool reserving;
+    int64_t last_entry_us; /* entry times of our files increase strictly */
+    /* jobs that failed for want of the disk and must not be given up */
+    struct store_job *again;
+    struct loop_timer again_timer;
+    /* purges */
+    struct loop_timer purge_timer;
+    struct store_job purge_job;
+    bool purging, purge_more;
+    /* draining */
+    unsigned doors_open;
+    int64_t drain_until;
+    struct loop_timer drain_timer;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* gateway.c */
+/* A letter entered or left a queue (after its commit). */
+void gateway_count(struct gateway *gateway, enum queue queue, int change);
+/* May a door take another letter into `queue`? ERR_BUSY, DISK_FULL, NOT_ACTIVE … */
+int gateway_accepts(struct gateway *gateway, enum queue queue, struct err *err);
+/* Runs the job again in a second; its facts are already true on the other side, so it must be written. */
+void gateway_again(struct gateway *gateway, struct store_job *job);
+/* A letter arrived in this queue: whoever consumes it looks. `door` is the link for host_out. */
+void gateway_wake(struct gateway *gateway, enum queue queue, const char *door);
+/* An NJE job id, 0 where none is at hand just now (translations wait); entry time of the next file. */
+unsigned gateway_job_id(struct gateway *gateway);
+int64_t gateway_entry_time(struct gateway *gateway);
+
+/* host_door.c */
+int host_door_open(struct gateway *gateway, struct err *err);
+void host_door_close(struct gateway *gateway);
+/* There is room again at the doors. */
+void host_door_room(struct gateway *gateway);
+
+/* mail_door.c */
+int mail_door_open(struct gateway *gateway, struct err *err);
+void mail_door_close(struct gateway *gateway);
+
+/* translate.c */
+void translate_host_in(void *gateway);
+void translate_mail_in(void *gateway);
+
+/* A letter made here, with its content, on its way into the ledger in the job of its maker. */
+struct output {
+    struct item item;
+    struct item_recipient recipient; /* most have one */
+    struct buf content;
+    char sender[ITEM_ADDRESS_MAX], address[ITEM_ADDRESS_MAX]; /* back item.sender and recipient.address */
+    /* host_out: its NJE job */
+    struct host_address origin;
+    unsigned job_id;
+    int64_t entry_us;
+};
+/* Prepares an item of `queue` for one recipient: id, times, texts. The content is the caller's to fill. */
+void output_init(struct output *output, enum queue queue, struct ulid letter, const char *sender, const char *address);
+/* In a job: the item, with its content unless that was written before as chunks, and its tracks. */
+int output_insert(struct db *db, const struct output *output, const char *node, bool content_written, struct err *err);
+void output_free(struct output *output);
+
+/* A report to the sender of a failed letter: to a host user where the sender is one, else to the Internet. 0 made; 1
+ * there must be none (null sender, a report, our own address); -1 temporary. */
+int report_make(struct gateway *gateway, const struct item *item, const struct report_failure *failures, size_t count,
+                struct span original, struct output *output_r, struct err *err);
+
+#endif

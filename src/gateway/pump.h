@@ -1,0 +1,45 @@
+/* pump: which letter of a queue is next. One pump for each consumer of a queue (a translator, the SMTP client, a link).
+ *
+ * It keeps nothing that the ledger does not: a look-ahead of due items and the keys that are being worked on. Loop's
+ * thread.
+ */
+#ifndef OVVM_GATEWAY_PUMP_H
+#define OVVM_GATEWAY_PUMP_H
+
+#include "base/loop.h"
+#include "store/item.h"
+#include "store/store.h"
+
+enum { PUMP_FLIGHT_MAX = 64, PUMP_AHEAD = 2 * PUMP_FLIGHT_MAX };
+
+struct pump {
+    struct store *store;
+    enum queue queue;
+    char door[ITEM_DOOR_SIZE];
+    void (*ready)(void *arg); /* there may be something to take */
+    void *arg;
+    /* the pump's own */
+    struct item_due ahead[PUMP_AHEAD];
+    size_t ahead_count, ahead_next;
+    int64_t flight[PUMP_FLIGHT_MAX];
+    size_t flight_count;
+    struct store_job job;
+    bool scanning, scan_again, more;
+    int64_t next_us;
+    struct item_due found[PUMP_AHEAD];
+    size_t found_count;
+    struct loop_timer timer;
+};
+
+int pump_init(struct pump *pump, struct loop *loop, struct store *store, enum queue queue, const char *door,
+              void (*ready)(void *arg), void *arg);
+/* Not while a scan is under way: drain the ledger first. */
+void pump_close(struct pump *pump);
+/* The next due item's key, now in flight; 0: none at the moment, `ready` will be called. */
+int64_t pump_take(struct pump *pump);
+/* The item is no longer worked on: it left, or waits with a new due time. */
+void pump_release(struct pump *pump, int64_t key);
+/* Something may have become due: an item arrived, was released or given another due time. */
+void pump_wake(struct pump *pump);
+
+#endif
