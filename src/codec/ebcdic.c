@@ -135,6 +135,11 @@ static bool page_byte(const struct ebcdic_page *page, uint32_t code, uint8_t *by
         *byte_r = EBCDIC_NL;
         return true;
     }
+    /* Most pages hold all of the first codes, so that the table is its own index there. */
+    if (code < page->codes && page->from_unicode[code].code == code) {
+        *byte_r = page->from_unicode[code].byte;
+        return true;
+    }
     size_t low = 0;
     size_t high = page->codes;
     while (low < high) {
@@ -225,6 +230,14 @@ void utf8_to_ebcdic(const struct ebcdic_page *page, struct span from, struct buf
     if (span_starts_with(from, SPAN_LITERAL("\xEF\xBB\xBF")))
         from = span_slice(from, 3, SIZE_MAX); /* a byte order mark is no text */
     while (from.size > 0) {
+        /* The ordinary case: ASCII, and no combining mark behind it (those begin with X'CC' or X'CD'). */
+        uint8_t first = from.at[0];
+        uint8_t plain;
+        if (first < 0x80 && (from.size == 1 || from.at[1] < 0xCC) && page_byte(page, first, &plain)) {
+            buf_add_u8(to, plain);
+            from = span_slice(from, 1, SIZE_MAX);
+            continue;
+        }
         uint32_t code = utf8_next(&from);
         struct span after = from;
         uint32_t mark = after.size > 0 ? utf8_next(&after) : 0;

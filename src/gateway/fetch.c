@@ -2,9 +2,76 @@
  */
 #include "gateway/fetch.h"
 
-void fetch_init(struct fetch *fetch, struct store *store, int64_t key, void *arg)
+#include "base/mem.h"
+
+/* --- hot letters --- */
+
+static void hot_letter_free(struct hot_letter *letter)
 {
-    *fetch = (struct fetch){ .store = store, .key = key, .arg = arg };
+    item_free(&letter->item);
+    buf_free(&letter->content);
+    *letter = (struct hot_letter){ .item = { .key = 0 } };
+}
+
+static bool copy_item(const struct item *from, struct item *to)
+{
+    *to = *from;
+    to->texts = (struct buf){ .at = NULL };
+    to->recipients = mem_zero((from->recipient_count + 1) * sizeof to->recipients[0]);
+    buf_add_span(&to->texts, from->sender);
+    for (size_t i = 0; i < from->recipient_count; i++)
+        buf_add_span(&to->texts, from->recipients[i].address);
+    if (to->recipients == NULL || to->texts.failed)
+        return false;
+    struct reader texts = reader_of(buf_span(&to->texts));
+    to->sender = reader_take(&texts, from->sender.size);
+    for (size_t i = 0; i < from->recipient_count; i++) {
+        to->recipients[i] = from->recipients[i];
+        to->recipients[i].address = reader_take(&texts, from->recipients[i].address.size);
+    }
+    return true;
+}
+
+void hot_add(struct hot *hot, const struct item *item, struct buf *content)
+{
+    if (content->size != item->size || content->size > HOT_CONTENT_MAX)
+        return;
+    struct hot_letter *letter = &hot->letters[hot->at++ % HOT_MAX];
+    hot_letter_free(letter);
+    if (!copy_item(item, &letter->item)) {
+        hot_letter_free(letter);
+        return;
+    }
+    letter->content = *content;
+    *content = (struct buf){ .at = NULL };
+}
+
+static struct hot_letter *hot_find(struct hot *hot, int64_t key)
+{
+    for (size_t i = 0; i < HOT_MAX; i++)
+        if (hot->letters[i].item.key == key)
+            return &hot->letters[i];
+    return NULL;
+}
+
+void hot_forget(struct hot *hot, int64_t key)
+{
+    struct hot_letter *letter = hot_find(hot, key);
+    if (letter != NULL)
+        hot_letter_free(letter);
+}
+
+void hot_free(struct hot *hot)
+{
+    for (size_t i = 0; i < HOT_MAX; i++)
+        hot_letter_free(&hot->letters[i]);
+}
+
+/* --- fetching --- */
+
+void fetch_init(struct fetch *fetch, struct store *store, struct hot *hot, int64_t key, void *arg)
+{
+    *fetch = (struct fetch){ .store = store, .hot = hot, .key = key, .arg = arg };
 }
 
 static int read_piece(struct db *db, struct fetch *fetch, struct err *err)
@@ -33,7 +100,16 @@ static void load_done(void *arg, const struct err *err)
 
 void fetch_load(struct fetch *fetch, void (*loaded)(void *arg, const struct err *err))
 {
+    struct hot_letter *letter = hot_find(fetch->hot, fetch->key);
     fetch->loaded = loaded;
+    if (letter != NULL) {
+        fetch->item = letter->item;
+        fetch->piece = letter->content;
+        fetch->found = true;
+        *letter = (struct hot_letter){ .item = { .key = 0 } };
+        loaded(fetch->arg, NULL);
+        return;
+    }
     fetch->job = (struct store_job){ .work = load_work, .done = load_done, .arg = fetch };
     store_read(fetch->store, &fetch->job);
 }

@@ -71,27 +71,36 @@ void gateway_again(struct gateway *gateway, struct store_job *job)
     loop_timer_set(&gateway->again_timer, AGAIN_US);
 }
 
+static struct pump *pump_of(struct gateway *gateway, enum queue queue, const char *door)
+{
+    if (queue == QUEUE_HOST_IN)
+        return &gateway->host_in;
+    if (queue == QUEUE_MAIL_IN)
+        return &gateway->mail_in;
+    if (queue == QUEUE_MAIL_OUT)
+        return &gateway->mail_out;
+    for (size_t i = 0; queue == QUEUE_HOST_OUT && i < gateway->neighbour_count; i++)
+        if (strcmp(gateway->neighbours[i].pump.door, door) == 0)
+            return &gateway->neighbours[i].pump;
+    return NULL;
+}
+
 void gateway_wake(struct gateway *gateway, enum queue queue, const char *door)
 {
-    switch (queue) {
-    case QUEUE_HOST_IN:
-        pump_wake(&gateway->host_in);
-        break;
-    case QUEUE_MAIL_IN:
-        pump_wake(&gateway->mail_in);
-        break;
-    case QUEUE_MAIL_OUT:
-        pump_wake(&gateway->mail_out);
-        break;
-    case QUEUE_HOST_OUT:
-        for (size_t i = 0; i < gateway->neighbour_count; i++)
-            if (door == NULL || strcmp(gateway->neighbours[i].pump.door, door) == 0)
-                pump_wake(&gateway->neighbours[i].pump);
-        break;
-    case QUEUE_GONE:
-    case QUEUES:
-        break;
-    }
+    struct pump *pump = queue != QUEUE_HOST_OUT || door != NULL ? pump_of(gateway, queue, door) : NULL;
+    if (pump != NULL)
+        pump_wake(pump);
+    for (size_t i = 0; queue == QUEUE_HOST_OUT && door == NULL && i < gateway->neighbour_count; i++)
+        pump_wake(&gateway->neighbours[i].pump);
+}
+
+void gateway_arrived(struct gateway *gateway, const struct item *item, struct buf *content)
+{
+    struct pump *pump = pump_of(gateway, item->queue, item->door);
+    gateway_count(gateway, item->queue, 1);
+    hot_add(&gateway->hot, item, content);
+    if (pump != NULL)
+        pump_offer(pump, item->key);
 }
 
 /* --- NJE job ids and entry times --- */
@@ -349,6 +358,7 @@ void gateway_free(struct gateway *gateway)
         return;
     host_door_close(gateway);
     mail_door_close(gateway);
+    hot_free(&gateway->hot);
     pump_close(&gateway->host_in);
     pump_close(&gateway->mail_in);
     loop_timer_free(&gateway->again_timer);

@@ -120,7 +120,7 @@ static int take_work(struct db *db, void *arg, struct err *err)
     return track_add(db, &track, err);
 }
 
-static void taken(void *arg, bool copy, const struct err *err)
+static void taken(void *arg, bool copy, struct buf *content, const struct err *err)
 {
     struct nje_incoming *file = arg;
     struct gateway *gateway = file->gateway;
@@ -134,12 +134,12 @@ static void taken(void *arg, bool copy, const struct err *err)
         } else {
             log_info(LOG_GATEWAY, 23711, "%s: file %s received from %s to %s: %s", link, file->item.id.text,
                      file->sender, file->address, file->job);
-            gateway_count(gateway, QUEUE_HOST_IN, 1);
-            gateway_wake(gateway, QUEUE_HOST_IN, NULL);
         }
     }
     if (!file->given_up)
         nje_link_committed(file->link, file->stream, err);
+    if (err == NULL && !copy)
+        gateway_arrived(gateway, &file->item, content);
     mem_free(file);
 }
 
@@ -255,7 +255,7 @@ static void offer(struct neighbour *neighbour, int stream)
     sending->gateway = gateway;
     sending->neighbour = neighbour;
     sending->stream = stream;
-    fetch_init(&sending->fetch, gateway->store, key, sending);
+    fetch_init(&sending->fetch, gateway->store, &gateway->hot, key, sending);
     fetch_load(&sending->fetch, next_loaded);
 }
 
@@ -302,10 +302,8 @@ static void settled(void *arg, const struct err *err)
         FAILPOINT("host_out.removed");
     if (sending->remove || sending->quarantine)
         gateway_count(gateway, QUEUE_HOST_OUT, -1);
-    if (sending->has_report) {
-        gateway_count(gateway, sending->report.item.queue, 1);
-        gateway_wake(gateway, sending->report.item.queue, sending->report.item.door);
-    }
+    if (sending->has_report)
+        output_arrived(gateway, &sending->report);
     pump_release(&sending->neighbour->pump, sending->fetch.key);
     if (!sending->remove)
         pump_wake(&sending->neighbour->pump);

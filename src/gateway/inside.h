@@ -2,6 +2,7 @@
 #ifndef OVVM_GATEWAY_INSIDE_H
 #define OVVM_GATEWAY_INSIDE_H
 
+#include "gateway/fetch.h"
 #include "gateway/gateway.h"
 #include "gateway/pump.h"
 #include "gateway/report.h"
@@ -38,6 +39,7 @@ struct gateway {
     struct smtp_client *client;
     struct pump mail_out;
     uint64_t slots_waiting; /* bit n: slot n of the client waits for a letter */
+    struct hot hot;
     /* translations */
     struct pump host_in, mail_in;
     unsigned translating;
@@ -70,7 +72,10 @@ void gateway_count(struct gateway *gateway, enum queue queue, int change);
 int gateway_accepts(struct gateway *gateway, enum queue queue, struct err *err);
 /* Runs the job again in a second; its facts are already true on the other side, so it must be written. */
 void gateway_again(struct gateway *gateway, struct store_job *job);
-/* A letter arrived in this queue: whoever consumes it looks. `door` is the link for host_out. */
+/* A letter was committed: counts it, keeps it at hand (takes over `content`) and offers it to whoever consumes its
+ * queue. */
+void gateway_arrived(struct gateway *gateway, const struct item *item, struct buf *content);
+/* Whoever consumes the queue looks into it. `door` is the link for host_out; NULL: all. */
 void gateway_wake(struct gateway *gateway, enum queue queue, const char *door);
 /* An NJE job id, 0 where none is at hand just now (translations wait); entry time of the next file. */
 unsigned gateway_job_id(struct gateway *gateway);
@@ -103,6 +108,8 @@ struct output {
 };
 /* Prepares an item of `queue` for one recipient: id, times, texts. The content is the caller's to fill. */
 void output_init(struct output *output, enum queue queue, struct ulid letter, const char *sender, const char *address);
+/* After that job: the item is in its queue. */
+void output_arrived(struct gateway *gateway, struct output *output);
 /* In a job: the item, with its content unless that was written before as chunks, and its tracks. */
 int output_insert(struct db *db, const struct output *output, const char *node, bool content_written, struct err *err);
 void output_free(struct output *output);

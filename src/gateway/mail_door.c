@@ -126,7 +126,7 @@ static int track_letter_in(struct db *db, void *arg, struct err *err)
     return result;
 }
 
-static void committed(void *arg, bool dropped, const struct err *err)
+static void committed(void *arg, bool dropped, struct buf *content, const struct err *err)
 {
     (void)dropped;
     struct smtp_letter *letter = arg;
@@ -138,11 +138,11 @@ static void committed(void *arg, bool dropped, const struct err *err)
         log_info(LOG_GATEWAY, 4107, "letter %s received from <%s> (%s), %zu recipients, %llu bytes",
                  letter->item.id.text, sender, letter->client, letter->item.recipient_count,
                  (unsigned long long)letter->item.size);
-        gateway_count(gateway, QUEUE_MAIL_IN, 1);
-        gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
     }
     if (!letter->given_up)
         smtp_session_committed(letter->session, letter->item.id.text, err);
+    if (err == NULL)
+        gateway_arrived(gateway, &letter->item, content);
     letter_free(letter);
 }
 
@@ -216,7 +216,7 @@ static void offer(struct gateway *gateway, unsigned slot)
     gateway->slots_waiting &= ~(UINT64_C(1) << slot);
     delivery->gateway = gateway;
     delivery->slot = slot;
-    fetch_init(&delivery->fetch, gateway->store, key, delivery);
+    fetch_init(&delivery->fetch, gateway->store, &gateway->hot, key, delivery);
     fetch_load(&delivery->fetch, delivery_loaded);
 }
 
@@ -371,10 +371,8 @@ static void settled(void *arg, const struct err *err)
     FAILPOINT("mail_out.settled");
     if (delivery->remove)
         gateway_count(gateway, QUEUE_MAIL_OUT, -1);
-    if (delivery->has_report) {
-        gateway_count(gateway, delivery->report.item.queue, 1);
-        gateway_wake(gateway, delivery->report.item.queue, delivery->report.item.door);
-    }
+    if (delivery->has_report)
+        output_arrived(gateway, &delivery->report);
     pump_release(&gateway->mail_out, delivery->fetch.key);
     if (!delivery->remove)
         pump_wake(&gateway->mail_out);

@@ -63,6 +63,13 @@ int output_insert(struct db *db, const struct output *output, const char *node, 
     return result == 0 ? add_tracks(db, &item, err) : -1;
 }
 
+void output_arrived(struct gateway *gateway, struct output *output)
+{
+    struct item_recipient recipient;
+    struct item item = complete(output, &recipient);
+    gateway_arrived(gateway, &item, &output->content);
+}
+
 void output_free(struct output *output)
 {
     buf_free(&output->content);

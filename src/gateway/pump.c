@@ -103,6 +103,20 @@ void pump_release(struct pump *pump, int64_t key)
     }
 }
 
+void pump_offer(struct pump *pump, int64_t key)
+{
+    if (pump->ahead_next == pump->ahead_count)
+        pump->ahead_next = pump->ahead_count = 0;
+    if (pump->scanning) {
+        pump->scan_again = true; /* the scan under way may have missed it, and what it finds replaces the look-ahead */
+    } else if (pump->more || pump->ahead_count == PUMP_AHEAD) {
+        pump->more = true; /* older ones are before it: a scan finds them in order */
+    } else {
+        pump->ahead[pump->ahead_count++] = (struct item_due){ .key = key };
+        pump->ready(pump->arg);
+    }
+}
+
 void pump_wake(struct pump *pump)
 {
     scan(pump);

@@ -146,11 +146,10 @@ static void commit_done(void *arg, const struct err *err)
     FAILPOINT("translate.committed");
     gateway_count(gateway, translation->pump->queue, -1);
     for (size_t i = 0; i < translation->output_count && err == NULL; i++) {
-        const struct output *output = &translation->outputs[i];
+        struct output *output = &translation->outputs[i];
         log_info(LOG_GATEWAY, 4114, "letter %s is now %s in %s for %s", item->id.text, output->item.id.text,
                  queue_name(output->item.queue), output->address);
-        gateway_count(gateway, output->item.queue, 1);
-        gateway_wake(gateway, output->item.queue, output->item.door);
+        output_arrived(gateway, output);
     }
     for (size_t i = 0; i < translation->failure_count; i++)
         log_info(LOG_GATEWAY, err_log_number(translation->failures[i].id), "letter %s not delivered to %s: %s",
@@ -447,7 +446,7 @@ static void start_more(struct gateway *gateway, struct pump *pump)
         translation->gateway = gateway;
         translation->pump = pump;
         gateway->translating++;
-        fetch_init(&translation->fetch, gateway->store, key, translation);
+        fetch_init(&translation->fetch, gateway->store, &gateway->hot, key, translation);
         fetch_load(&translation->fetch, loaded);
     }
 }

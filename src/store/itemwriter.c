@@ -193,11 +193,18 @@ static void commit_done(void *arg, const struct err *err)
     struct itemwriter_commit commit = writer->commit;
     bool dropped = writer->dropped && err == NULL;
     struct err failure = err != NULL ? *err : ERR_CLEAR;
-    if (err != NULL)
+    struct buf content = { .at = NULL };
+    if (err != NULL) {
         itemwriter_abandon(writer);
-    else
+    } else {
+        if (writer->chunks == 0) {
+            content = writer->bytes;
+            writer->bytes = (struct buf){ .at = NULL };
+        }
         writer_free(writer);
-    commit.done(commit.arg, dropped, err != NULL ? &failure : NULL);
+    }
+    commit.done(commit.arg, dropped, &content, err != NULL ? &failure : NULL);
+    buf_free(&content);
 }
 
 static void start_commit(struct itemwriter *writer)

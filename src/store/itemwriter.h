@@ -25,7 +25,7 @@ uint64_t itemwriter_size(const struct itemwriter *writer);
 struct itemwriter_commit {
     struct item *item;
     int (*also)(struct db *db, void *arg, struct err *err);
-    void (*done)(void *arg, bool dropped, const struct err *err);
+    void (*done)(void *arg, bool dropped, struct buf *content, const struct err *err);
     void *arg;
 };
 void itemwriter_commit(struct itemwriter *writer, const struct itemwriter_commit *commit);
