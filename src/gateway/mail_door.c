@@ -274,7 +274,7 @@ static void delivery_loaded(void *arg, const struct err *err)
     }
     pump_release(&gateway->mail_out, delivery->fetch.key);
     if (failure.id != ERR_NONE) {
-        log_err(LOG_GATEWAY, &failure, "a letter of mail_out cannot be read: %s", failure.text);
+        log_err(LOG_GATEWAY, &failure, "a letter of mail_out cannot be read");
         pump_wake(&gateway->mail_out);
     }
     delivery_free(delivery);

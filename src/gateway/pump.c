@@ -38,7 +38,7 @@ static void scan_done(void *arg, const struct err *err)
     struct pump *pump = arg;
     pump->scanning = false;
     if (err != NULL) {
-        log_err(LOG_GATEWAY, err, "queue %s cannot be read: %s", queue_name(pump->queue), err->text);
+        log_err(LOG_GATEWAY, err, "queue %s cannot be read", queue_name(pump->queue));
         loop_timer_set(&pump->timer, RESCAN_AFTER_ERROR_US);
         return;
     }

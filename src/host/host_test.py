@@ -17,6 +17,11 @@ import traceback
 from pathlib import Path
 
 PROGRAM, TESTS = sys.argv[1], Path(sys.argv[2])
+sys.path.insert(0, str(TESTS))
+
+from peer import ebcdic  # noqa: E402
+from peer.nje import JES2, RSCS, UNIXNJE, Node as Peer, drop  # noqa: E402
+
 LIMIT = 60.0
 NOTE = "Subject: numbers\n\nDear Bob,\nthey are here: äöü [1] {2}\n"
 
@@ -159,6 +164,58 @@ def a_file_of_another_system_is_replayed(folder: Path):
                 raise Failed(f"A says {said!r}")
 
 
+def netdata_is_sent_and_shown(folder: Path):
+    (folder / "b.txt").write_text("x" * 100 + "\n")
+    with listening(folder / "a", "--expect", "2") as a:
+        with dialling(folder / "b", a.port(), "--netdata", "--send-note", "alice", "bob", "-", "--send-file", "alice",
+                      "bob", str(folder / "b.txt"), "wide.text", "--once", text=NOTE) as b:
+            b.ends(0)
+            said = a.ends(0)
+    for words in ("- NETDATA from NODEB(ALICE)\n- note, 7 records\n", "  Subject: numbers\n",
+                  "  they are here: äöü [1] {2}\n", "- A.WIDE.TEXT, 1 records\n  " + "x" * 100 + "\n"):
+        if words not in said:
+            raise Failed(f"no {words!r} in {said!r}")
+
+
+def text_of(spool) -> list[str]:
+    return [ebcdic.decode(record).rstrip() for record in spool.records]
+
+
+def other_kinds_of_nodes(folder: Path):
+    """An independent node that behaves as each kind does: files and messages both ways."""
+    for kind, quirks in (("rscs", RSCS), ("jes2", JES2), ("unixnje", UNIXNJE)):
+        with Peer("NODEA", "NODEB", listen=0, quirks=quirks) as peer:
+            sending = peer.send_file(["Hello Alice", "", "bye"], origin=("NODEA", "BOB"), dest=("NODEB", "ALICE"),
+                                     fn="BOB", ft="NOTE")
+            with dialling(folder / kind, str(peer.port), "--kind", kind, "--send-note", "alice", "bob", "-",
+                          "--send-message", "alice", "bob", "Hello Bob", text=NOTE) as node:
+                received = peer.wait_for(1, LIMIT)[0]
+                message = peer.wait_messages(1, LIMIT)[0]
+                same(sending.wait(LIMIT), True, f"{kind}: our acknowledgement")
+                node.find("^Sent file 0001")
+                node.process.send_signal(signal.SIGTERM)
+                said = node.ends(0)
+        same(peer.violations, [], f"{kind}: what the other node objects to")
+        same(text_of(received)[1:], ["From: ALICE    at NODEB", "To:   BOB at NODEA", "Subject: numbers", "",
+                                     "Dear Bob,", "they are here: äöü [1] {2}"], f"{kind}: the note")
+        same(received.job.origin, ("NODEB", "ALICE"), f"{kind}: origin")
+        same(received.datasets[0].dest, ("NODEA", "BOB"), f"{kind}: destination")
+        same(message.text, "Hello Bob", f"{kind}: the message")
+        if "file 0001, class A, BOB NOTE, punch, 3 records" not in said or "\n  Hello Alice\n\n  bye\n" not in said:
+            raise Failed(f"{kind}: {said!r}")
+
+
+def a_lost_acknowledgement_costs_no_file(folder: Path):
+    """The connection breaks just before the acknowledgement: the file is sent again, and only then counts as sent."""
+    with Peer("NODEA", "NODEB", listen=0) as peer:
+        peer.at("before:C0", drop)
+        with dialling(folder / "b", str(peer.port), "--send-note", "alice", "bob", "-", "--once", text=NOTE) as node:
+            peer.wait_note("acknowledged", LIMIT)
+            said = node.ends(0)
+    same(said.count("Sent file 0001"), 1, "times it says that the file was sent")
+    same({tuple(text_of(spool)) for spool in peer.received}, {tuple(text_of(peer.received[0]))}, "copies")
+
+
 def files_of_real_hosts_are_replayed(folder: Path):
     corpus = os.environ.get("OVVM_CORPUS")
     if corpus is None:
@@ -244,7 +301,8 @@ def mistakes_end_with_status_2(folder: Path):
 
 CASES = [
     a_note_arrives, both_ways_at_once, a_file_of_another_system_is_replayed, files_of_real_hosts_are_replayed,
-    many_files_and_a_long_one, a_file_waits_for_its_neighbour, what_was_not_sent_is_said, a_stranger_is_turned_away,
+    netdata_is_sent_and_shown, other_kinds_of_nodes, a_lost_acknowledgement_costs_no_file, many_files_and_a_long_one,
+    a_file_waits_for_its_neighbour, what_was_not_sent_is_said, a_stranger_is_turned_away,
     mistakes_end_with_status_2
 ]
 

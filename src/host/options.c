@@ -32,6 +32,8 @@ const char host_usage[] =
     "                                     its beginning are skipped\n"
     "  --to USER@NODE                     the file of the --replay before it goes to this user instead\n"
     "                           FROM and TO are USER@NODE, or USER of our node and of the neighbour's\n"
+    "  --netdata                notes and files go as NETDATA, as CMS NOTE and SENDFILE send them; else as plain "
+    "cards\n"
     "\n"
     "  --once                   exit when everything was sent and acknowledged\n"
     "  --expect N               exit when everything was sent and acknowledged and N files were received\n"
@@ -55,6 +57,7 @@ enum option_id {
     OPTION_SEND_MESSAGE,
     OPTION_REPLAY,
     OPTION_TO,
+    OPTION_NETDATA,
     OPTION_ONCE,
     OPTION_EXPECT,
     OPTION_TIMEOUT,
@@ -80,6 +83,7 @@ static const struct option_row {
     [OPTION_SEND_MESSAGE] = { "--send-message", 3, "FROM TO TEXT" },
     [OPTION_REPLAY] = { "--replay", 1, "FILE.spool" },
     [OPTION_TO] = { "--to", 1, "USER@NODE" },
+    [OPTION_NETDATA] = { "--netdata", 0, "" },
     [OPTION_ONCE] = { "--once", 0, "" },
     [OPTION_EXPECT] = { "--expect", 1, "N" },
     [OPTION_TIMEOUT] = { "--timeout", 1, "SECONDS" },
@@ -170,7 +174,7 @@ static int take_to(const char *text, struct host_options *options_r, struct err 
 /* Names first: FROM and TO of a later option may leave the node out, wherever --node and --peer stand. */
 static int take(enum option_id id, char **operands, bool names, struct host_options *options_r, struct err *err)
 {
-    unsigned seconds;
+    unsigned seconds = 0;
     if (names != (id == OPTION_NODE || id == OPTION_PEER))
         return 0;
     switch (id) {
@@ -201,6 +205,9 @@ static int take(enum option_id id, char **operands, bool names, struct host_opti
         return 0;
     case OPTION_TO:
         return take_to(operands[0], options_r, err);
+    case OPTION_NETDATA:
+        options_r->netdata = true;
+        return 0;
     case OPTION_ONCE:
         options_r->once = true;
         return 0;
@@ -250,6 +257,8 @@ int host_options_parse(int argc, char **argv, struct host_options *options_r, st
         return -1;
     if (options_r->help)
         return 0;
+    for (size_t i = 0; i < options_r->send_count; i++)
+        options_r->sends[i].netdata = options_r->netdata;
     if (name8_empty(options_r->node) || name8_empty(options_r->peer))
         return err_set(err, ERR_CONFIG, "--node and --peer are needed: our node name and the neighbour's");
     if (options_r->connect == NULL && options_r->listen == NULL)

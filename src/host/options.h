@@ -18,6 +18,7 @@ struct host_send {
     struct host_address from, to; /* replay: `to` has an empty node where the file's own destination stays */
     const char *path;             /* note, file, replay; "-" is standard input (not for replay) */
     struct name8 name, type;      /* file */
+    bool netdata;                 /* note, file: as NETDATA instead of plain cards */
     const char *text;             /* message */
 };
 
@@ -29,7 +30,7 @@ struct host_options {
     const char *folder;
     struct host_send *sends;
     size_t send_count;
-    bool once, quiet, help;
+    bool netdata, once, quiet, help;
     unsigned expect;
     int64_t timeout_us; /* 0: none */
 };

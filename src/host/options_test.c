@@ -122,7 +122,7 @@ static void the_usage_names_every_option(void **state)
     static const char *const names[] = { "--node",      "--peer",      "--connect",      "--listen", "--kind",
                                          "--allow",     "--folder",    "--send-note",    "--replay", "--to",
                                          "--send-file", "--once",      "--send-message", "--expect", "--timeout",
-                                         "--quiet",     "exit status", "--help" };
+                                         "--quiet",     "exit status", "--help",         "--netdata" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         assert_non_null(strstr(host_usage, names[i]));
 }

@@ -4,9 +4,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "codec/date.h"
 #include "codec/ebcdic.h"
-#include "codec/records.h"
+#include "codec/netdata_send.h"
+#include "codec/note.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,125 +28,120 @@ static void line_to_columns(struct span line, struct buf *columns)
     }
 }
 
-static void add_card(struct outbox_item *item, struct span columns)
+static void note_lines(const struct host_send *send, struct span input, int64_t now_us, struct records *lines)
 {
-    nje_data_encode(&item->file, columns, CARD_COLUMNS);
-    item->dataset.records++;
+    struct note_letter letter = { .time_us = now_us,
+                                  .from = { .user = send->from.user, .node = send->from.node },
+                                  .to = { .user = send->to.user, .node = send->to.node },
+                                  .subject = SPAN_EMPTY,
+                                  .name = SPAN_EMPTY,
+                                  .address = SPAN_EMPTY,
+                                  .text = input };
+    struct span label = SPAN_LITERAL("Subject:");
+    if (span_equal_nocase(span_slice(input, 0, label.size), label)) {
+        struct reader reader = reader_of(input);
+        struct span subject = span_trim_end(reader_until(&reader, '\n'), '\r');
+        letter.subject = span_trim(span_slice(subject, label.size, SIZE_MAX));
+        letter.text = reader.rest;
+        /* the blank line between head and text, which the note makes itself */
+        if (span_trim_end(reader_until(&reader, '\n'), '\r').size == 0)
+            letter.text = reader.rest;
+    }
+    note_build(&letter, &ebcdic_page_037, lines, NULL);
 }
 
-/* As many cards as the line needs, broken behind a blank where there is one. */
-static void add_wrapped(struct outbox_item *item, struct span columns)
+static int file_lines(const struct host_send *send, struct span input, struct records *lines, struct err *err)
 {
-    do {
-        size_t size = columns.size;
-        if (size > CARD_COLUMNS) {
-            size = CARD_COLUMNS;
-            while (size > 0 && columns.at[size] != EBCDIC_BLANK && columns.at[size - 1] != EBCDIC_BLANK)
-                size--;
-            if (size == 0)
-                size = CARD_COLUMNS;
-        }
-        add_card(item, span_slice(columns, 0, size));
-        columns = span_slice(columns, size, columns.size);
-        while (columns.size > 0 && columns.at[0] == EBCDIC_BLANK)
-            columns = span_slice(columns, 1, columns.size);
-    } while (columns.size > 0);
-}
-
-static void add_text(struct outbox_item *item, struct buf *columns, const struct buf *text)
-{
-    line_to_columns(buf_span(text), columns);
-    add_wrapped(item, buf_span(columns));
-}
-
-static void add_note(struct outbox_item *item, struct span input, int64_t now_us, struct buf *columns)
-{
-    const struct host_send *send = item->send;
-    struct buf text = { 0 };
-    buf_add_text(&text, "Date: ");
-    date_format_note(now_us, &text);
-    add_text(item, columns, &text);
-    buf_clear(&text);
-    buf_printf(&text, "From: %-8s at %s", send->from.user.text, send->from.node.text);
-    add_text(item, columns, &text);
-    buf_clear(&text);
-    buf_printf(&text, "To:   %s at %s", send->to.user.text, send->to.node.text);
-    add_text(item, columns, &text);
+    struct buf columns = { 0 };
     struct reader reader = reader_of(input);
-    struct span subject = SPAN_LITERAL("Subject:");
-    if (span_equal_nocase(span_slice(input, 0, subject.size), subject)) {
-        buf_clear(&text);
-        buf_add_text(&text, "Subject: ");
-        buf_add_span(&text, span_trim(span_slice(reader_until(&reader, '\n'), subject.size, SIZE_MAX)));
-        add_text(item, columns, &text);
-        struct reader after = reader;
-        if (span_trim_end(reader_until(&after, '\n'), '\r').size == 0)
-            reader = after; /* the blank line between head and text, which is ours to make */
+    int result = 0;
+    size_t most = send->netdata ? NJE_RECORD_MAX : CARD_COLUMNS;
+    for (unsigned line = 1; result == 0 && !reader_at_end(&reader); line++) {
+        line_to_columns(reader_until(&reader, '\n'), &columns);
+        if (columns.size > most)
+            result = err_set(err, ERR_BAD_CONTENT, "line %u has %zu columns, a %s has %zu", line, columns.size,
+                             send->netdata ? "record" : "card", most);
+        records_add(lines, buf_span(&columns));
     }
-    add_card(item, SPAN_EMPTY);
-    while (!reader_at_end(&reader)) {
-        line_to_columns(reader_until(&reader, '\n'), columns);
-        add_wrapped(item, buf_span(columns));
-    }
-    if (text.failed)
-        item->file.failed = true;
-    buf_free(&text);
+    if (columns.failed)
+        lines->bytes.failed = true;
+    buf_free(&columns);
+    return result;
 }
 
-static int add_lines(struct outbox_item *item, struct span input, struct buf *columns, struct err *err)
+/* The lines as the stream that CMS NOTE or SENDFILE makes of them. */
+static int netdata_of(const struct host_send *send, const struct records *lines, int64_t now_us, struct records *cards,
+                      struct err *err)
 {
-    struct reader reader = reader_of(input);
-    for (unsigned line = 1; !reader_at_end(&reader); line++) {
-        line_to_columns(reader_until(&reader, '\n'), columns);
-        if (columns->size > CARD_COLUMNS)
-            return err_set(err, ERR_BAD_CONTENT, "line %u has %zu columns, a card has %d", line, columns->size,
-                           CARD_COLUMNS);
-        add_card(item, buf_span(columns));
-    }
-    if (item->dataset.records == 0)
-        add_card(item, SPAN_EMPTY); /* an empty file is rejected by some hosts */
-    return 0;
+    struct netdata_route route = { .from_node = send->from.node,
+                                   .from_user = send->from.user,
+                                   .to_node = send->to.node,
+                                   .to_user = send->to.user,
+                                   .time_us = now_us };
+    struct netdata_item item = { .name = send->name, .type = send->type, .changed_us = now_us, .records = lines };
+    bool note = send->kind == HOST_SEND_NOTE;
+    struct buf stream = { 0 };
+    int result = netdata_encode(NETDATA_CMS, &route, note ? lines : NULL, note ? NULL : &item, &stream, err);
+    netdata_cards(buf_span(&stream), cards);
+    if (stream.failed)
+        cards->bytes.failed = true;
+    buf_free(&stream);
+    return result;
 }
 
-/* Header, cards, trailer. */
-static int make_cards(struct outbox_item *item, struct span input, unsigned job_id, int64_t now_us, struct err *err)
+/* Headers, cards, trailer. */
+static void put_cards(struct outbox_item *item, const struct records *cards, unsigned job_id, int64_t now_us)
 {
     const struct host_send *send = item->send;
     bool note = send->kind == HOST_SEND_NOTE;
+    uint32_t count = cards->count > 0 ? (uint32_t)cards->count : 1;
     item->job = (struct nje_job){ .job_id = job_id,
                                   .origin_node = send->from.node,
                                   .origin_user = send->from.user,
                                   .entry_time = nje_stck(now_us),
                                   .entry_us = now_us,
-                                  .priority = PRIORITY };
+                                  .priority = PRIORITY,
+                                  .records = count };
     (void)snprintf(item->job.job_name, sizeof item->job.job_name, "NJE_%04u", job_id);
     item->dataset = (struct nje_dataset){ .node = send->to.node,
                                           .user = send->to.user,
                                           .form = "STANDARD",
                                           .klass = 'A',
                                           .number = 1,
-                                          .lrecl = CARD_COLUMNS };
+                                          .lrecl = CARD_COLUMNS,
+                                          .records = count };
+    /* a note is named after its sender, as CMS names it */
     (void)snprintf(item->dataset.name, sizeof item->dataset.name, "%s", note ? send->from.user.text : send->name.text);
     (void)snprintf(item->dataset.type, sizeof item->dataset.type, "%s", note ? "NOTE" : send->type.text);
-
-    /* the cards are counted before the headers that say how many there are */
-    struct buf columns = { 0 }, cards = { 0 };
-    int result = 0;
-    if (note)
-        add_note(item, input, now_us, &columns);
-    else
-        result = add_lines(item, input, &columns, err);
-    cards = item->file;
-    item->file = (struct buf){ 0 };
-    item->job.records = item->dataset.records;
     nje_job_encode(&item->file, &item->job);
     nje_dataset_encode(&item->file, &item->dataset);
-    buf_add_span(&item->file, buf_span(&cards));
-    nje_trailer_encode(&item->file, &(struct nje_trailer){ .punch_records = item->dataset.records });
-    if (cards.failed || columns.failed)
+    struct reader walk = records_walk(cards);
+    struct span card;
+    while (records_next(&walk, &card))
+        nje_data_encode(&item->file, card, CARD_COLUMNS);
+    if (cards->count == 0)
+        nje_data_encode(&item->file, SPAN_EMPTY, CARD_COLUMNS); /* a file without a record is rejected by some hosts */
+    nje_trailer_encode(&item->file, &(struct nje_trailer){ .punch_records = count });
+    if (cards->bytes.failed)
         item->file.failed = true;
-    buf_free(&cards);
-    buf_free(&columns);
+}
+
+static int make_cards(struct outbox_item *item, struct span input, unsigned job_id, int64_t now_us, struct err *err)
+{
+    struct records lines = { .count = 0 }, cards = { .count = 0 };
+    int result = 0;
+    if (item->send->kind == HOST_SEND_NOTE)
+        note_lines(item->send, input, now_us, &lines);
+    else
+        result = file_lines(item->send, input, &lines, err);
+    if (result == 0 && item->send->netdata)
+        result = netdata_of(item->send, &lines, now_us, &cards, err);
+    if (result == 0)
+        put_cards(item, item->send->netdata ? &cards : &lines, job_id, now_us);
+    if (lines.bytes.failed)
+        item->file.failed = true;
+    records_free(&cards);
+    records_free(&lines);
     return result;
 }
 

@@ -24,8 +24,10 @@ struct outbox {
 
 /* Makes one spool file of `send` into *item_r. `input` is the contents of its file; `job_id` and `now_us` go into its
  * headers.
- *   note    cards as CMS NOTE has them: Date:, From:, To:, Subject:, a blank line, the text wrapped at words
- *   file    cards; a line of more than 80 columns is an error, as it is to PUNCH
+ *   note    the lines of CMS NOTE: Date:, From:, To:, Subject:, a blank line, the text wrapped at words; a first line
+ *           `Subject: …` of the input is the subject
+ *   file    its lines; one of more than 80 columns is an error, as it is to PUNCH, unless it goes as NETDATA
+ *           Both as cards of 80 columns: the lines themselves, or a NETDATA stream as CMS makes it (`send->netdata`).
  *   replay  the records as they are, but for the recipient where `send->to` names one
  * BAD_CONTENT says what is wrong with the input. */
 int outbox_make(const struct host_send *send, struct span input, unsigned job_id, int64_t now_us,

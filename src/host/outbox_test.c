@@ -115,10 +115,10 @@ static void long_lines_of_a_note_are_wrapped_at_words(void **state)
                  "  From: ALICE    at TRIAL\n"
                  "  To:   BOB at VMA\n"
                  "\n"
-                 "  The quick brown fox jumps over the lazy dog, and then it jumps back over the dog\n"
-                 "  again\n"
-                 "  01234567890123456789012345678901234567890123456789012345678901234567890123456789\n"
-                 "  01234\n");
+                 "  The quick brown fox jumps over the lazy dog, and then it jumps back over the\n"
+                 "  dog again\n"
+                 "  012345678901234567890123456789012345678901234567890123456789012345678901234567\n"
+                 "  8901234\n");
     buf_free(&item.file);
 }
 
@@ -156,6 +156,39 @@ static void a_line_that_no_card_holds_is_refused(void **state)
                      -1);
     assert_int_equal(err.id, ERR_BAD_CONTENT);
     assert_string_equal(err.text, "line 2 has 82 columns, a card has 80");
+    buf_free(&item.file);
+}
+
+static void a_note_goes_as_cms_sends_it(void **state)
+{
+    (void)state;
+    struct host_send send = note;
+    send.netdata = true;
+    struct outbox_item item = made(&send, SPAN_LITERAL("Hello\n"));
+    assert_string_equal(item.dataset.type, "NOTE");
+    assert_sound(&item, item.dataset.records);
+    assert_shown(buf_span(&item.file), "- NETDATA from TRIAL(ALICE)\n"
+                                       "- note, 5 records\n"
+                                       "  Date: 14 November 93, 20:52:42 GMT\n"
+                                       "  From: ALICE    at TRIAL\n"
+                                       "  To:   BOB at VMA\n"
+                                       "\n"
+                                       "  Hello\n");
+    buf_free(&item.file);
+}
+
+static void a_file_goes_as_sendfile_sends_it(void **state)
+{
+    (void)state;
+    struct host_send send = file;
+    send.netdata = true;
+    struct outbox_item item = made(&send, SPAN_LITERAL("012345678901234567890123456789012345678901234567890123456789"
+                                                       "0123456789012345678901 and no card is too short\nx\n"));
+    assert_sound(&item, item.dataset.records);
+    assert_shown(buf_span(&item.file), "- NETDATA from TRIAL(ALICE)\n"
+                                       "- A.PROFILE.EXEC, 2 records\n"
+                                       "  012345678901234567890123456789012345678901234567890123456789"
+                                       "0123456789012345678901 and no card is too short\n  x\n");
     buf_free(&item.file);
 }
 
@@ -208,7 +241,7 @@ static void contents_cannot_play_with_the_terminal(void **state)
     nje_spool_put(&spool, 0xF0, SPAN_EMPTY);
     assert_shown(buf_span(&spool), "  .\xC3\x9D"
                                    "2J....A\n  A\n"
-                                   "  and no further: spool file: a record with SRCB F0, which is neither header nor "
+                                   "- no further: spool file: a record with SRCB F0, which is neither header nor "
                                    "data\n");
     buf_free(&spool);
 }
@@ -243,6 +276,8 @@ int main(void)
         cmocka_unit_test(an_empty_note_is_still_a_note),
         cmocka_unit_test(a_file_is_its_lines),
         cmocka_unit_test(a_line_that_no_card_holds_is_refused),
+        cmocka_unit_test(a_note_goes_as_cms_sends_it),
+        cmocka_unit_test(a_file_goes_as_sendfile_sends_it),
         cmocka_unit_test(a_replay_is_the_same_file),
         cmocka_unit_test(what_is_no_file_is_not_replayed),
         cmocka_unit_test(contents_cannot_play_with_the_terminal),

@@ -8,7 +8,7 @@
 /* Appends one line that says what was received and where it is kept. */
 void show_facts(const struct nje_incoming_facts *facts, const char *name, struct buf *to);
 /* Appends the text of a spool file, two blanks before each line; further data set headers and what cannot be read are
- * said between. Code page 037 to UTF-8; control characters become dots. */
+ * said between. A NETDATA stream is shown as what it holds. Code page 037 to UTF-8; control characters become dots. */
 void show_contents(struct span file, bool len_counts_cc, struct buf *to);
 void show_message(const struct nje_message *message, struct buf *to);
 

@@ -73,8 +73,8 @@ void nje_dataset_encode(struct buf *to, const struct nje_dataset *dataset);
 void nje_trailer_encode(struct buf *to, const struct nje_trailer *trailer);
 
 /* Appends the data set header `sections` (joined, without prefix) anew for another recipient: NDHGNODE, NDHGRMT, a
- * NDHGXWTR that named somebody, and the first two words of an RSCS tag; everything else stays byte for byte. BAD_CONTENT
- * where the sections do not fit or have no recipient's place. */
+ * NDHGXWTR that named somebody, and the first two words of an RSCS tag; everything else stays byte for byte.
+ * BAD_CONTENT where the sections do not fit or have no recipient's place. */
 int nje_dataset_readdress(struct buf *to, struct span sections, struct name8 node, struct name8 user, struct err *err);
 
 /* STCK <-> UTC microseconds. A clock of 0, or before 1970, reads as 0. (Bit 51 is a microsecond; the clock of 64 bits

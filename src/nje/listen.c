@@ -267,11 +267,12 @@ static int listener_open(struct nje_listener *listener, const char *text, struct
         return err_set(err, ERR_CONFIG, "\"%s\": give the address to listen on as a number, such as 0.0.0.0:175", text);
     if (loop_timer_init(&listener->rest, listener->loop, accept_again, listener) == -1)
         return err_set(err, ERR_NO_MEMORY, "no memory to listen on %s", text);
-    listener->event = evconnlistener_new_bind(
-        loop_base(listener->loop), accepted, listener,
-        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
-            (answer.addresses[0].address.ss_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0),
-        NJE_LISTEN_BACKLOG, (const struct sockaddr *)&answer.addresses[0].address, (int)answer.addresses[0].size);
+    const struct sockaddr *address = (const struct sockaddr *)&answer.addresses[0].address;
+    unsigned options = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
+    if (address->sa_family == AF_INET6)
+        options |= LEV_OPT_BIND_IPV6ONLY; /* so that [::]:175 and 0.0.0.0:175 can both be had */
+    listener->event = evconnlistener_new_bind(loop_base(listener->loop), accepted, listener, options,
+                                              NJE_LISTEN_BACKLOG, address, (int)answer.addresses[0].size);
     if (listener->event == NULL)
         return err_set(err, ERR_CONNECT, "cannot listen on %s: %s", text, strerror(errno));
     evconnlistener_set_error_cb(listener->event, accept_failed);

@@ -54,7 +54,7 @@ struct nje_logical {
 struct nje_logical_walk {
     struct reader from;
     struct buf *scratch;
-    bool len_counts_cc; /* nje.md §6.1: all but UnixNJE */
+    bool len_counts_cc; /* LEN counts the control byte: all but UnixNJE */
 };
 int nje_logical_next(struct nje_logical_walk *walk, struct nje_logical *logical_r, struct err *err);
 

@@ -47,7 +47,7 @@ struct smtp_source {
     /* Asks for content from `offset`; exactly one smtp_client_piece follows; empty = end. CRLF lines, not dot-stuffed,
      * cut anywhere. No result comes while a piece is owed. */
     void (*read)(void *owner, struct smtp_client *client, unsigned slot, void *handle, uint64_t offset);
-    /* One result per recipient, in order, valid during the call. After this the letter is the source's again: it
+    /* One result per recipient, in order, valid until it is settled. After this the letter is the source's again: it
      * commits what was accepted and answers smtp_client_settled(client, slot), upon which the slot asks for the next
      * letter. */
     void (*result)(void *owner, struct smtp_client *client, unsigned slot, void *handle,

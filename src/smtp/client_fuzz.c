@@ -81,7 +81,7 @@ static void set_up(void)
     need(bind(listeners[0], (struct sockaddr *)&address, sizeof address) == 0 && listen(listeners[0], 16) == 0);
     need(getsockname(listeners[0], (struct sockaddr *)&address, &size) == 0);
     (void)snprintf(relays[0], sizeof relays[0], "127.0.0.1:%u", ntohs(address.sin_port));
-    (void)snprintf(path.sun_path, sizeof path.sun_path, "/tmp/smtp-client-fuzz-%d", getpid());
+    (void)snprintf(path.sun_path, sizeof path.sun_path, P_tmpdir "/smtp-client-fuzz-%d", getpid());
     (void)unlink(path.sun_path);
     (void)snprintf(relays[1], sizeof relays[1], "lmtp:%s", path.sun_path);
     listeners[1] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);

@@ -4,6 +4,7 @@
 #include "smtp/memory_sink.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,8 +14,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -34,7 +37,7 @@ struct fixture {
     struct loop *loop;
     struct smtp_client *client;
     struct smtp_client_options options;
-    char address[64];
+    char address[128];
     int listener, fd;
     struct buf heard;
     struct test_letter letters[LETTERS_MAX];
@@ -362,20 +365,33 @@ static void a_group_that_is_refused(void **state)
     hear("RSET\r\n" GROUP);
 }
 
+static char lmtp_folder[64];
+static struct sockaddr_un lmtp_address;
+
+/* The relay is on a Unix socket from now on. */
+static void listen_lmtp(void)
+{
+    lmtp_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    (void)snprintf(lmtp_folder, sizeof lmtp_folder, "%s/smtp-test-XXXXXX", P_tmpdir);
+    assert_non_null(mkdtemp(lmtp_folder));
+    (void)snprintf(lmtp_address.sun_path, sizeof lmtp_address.sun_path, "%s/lmtp", lmtp_folder);
+    (void)snprintf(fixture.address, sizeof fixture.address, "lmtp:%s/lmtp", lmtp_folder);
+    (void)close(fixture.listener);
+    fixture.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(fixture.listener, (struct sockaddr *)&lmtp_address, sizeof lmtp_address), 0);
+    assert_int_equal(listen(fixture.listener, 4), 0);
+}
+
+static void remove_lmtp(void)
+{
+    (void)unlink(lmtp_address.sun_path);
+    (void)rmdir(lmtp_folder);
+}
+
 static void lmtp_results_are_each_recipients_own(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/smtp-test-XXXXXX";
-    char relay[64];
-    assert_non_null(mkdtemp(folder));
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/lmtp", folder);
-    (void)snprintf(relay, sizeof relay, "lmtp:%s/lmtp", folder);
-    (void)close(fixture.listener);
-    fixture.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    assert_int_equal(bind(fixture.listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(fixture.listener, 4), 0);
-    fixture.options.relay = relay;
+    listen_lmtp();
     struct test_letter *letter = add_letter("x\r\n");
     letter->recipients[2] = "e@f.example";
     letter->count = 3;
@@ -399,8 +415,42 @@ static void lmtp_results_are_each_recipients_own(void **state)
     hear("x\r\n.\r\n");
     say("250 stored\r\n421 4.3.2 going down\r\n");
     results("a@b.example accepted 250 2.0.0 stored\nc@d.example temporary 421 4.3.2 going down\n");
-    (void)unlink(address.sun_path);
-    (void)rmdir(folder);
+    remove_lmtp();
+}
+
+/* A Unix socket shows how much the relay has: the end is said while part of the letter is still with the client. */
+static void acceptance_before_the_end_was_sent_is_none(void **state)
+{
+    (void)state;
+    static char content[4000000];
+    listen_lmtp();
+    for (size_t i = 0; i < sizeof content; i += 10)
+        memcpy(content + i, "12345678\r\n", 10);
+    add_letter("")->content = span_of(content, sizeof content);
+    fixture.holds_pieces = true;
+    fixture.piece = 1000;
+    start();
+    wait_for(accepted_connection);
+    say("220 LMTP\r\n");
+    hear("LHLO gw.example.org\r\n");
+    say("250-x\r\n250 PIPELINING\r\n");
+    hear("MAIL FROM:<u@vm.example.org>\r\nRCPT TO:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
+    say("250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+    while (fixture.held == NULL)
+        turn();
+    uint64_t sent = 0;
+    int relay_has = 0;
+    while (sent == (uint64_t)relay_has && sent < sizeof content) {
+        give_piece(fixture.held_slot, fixture.held, sent);
+        sent += fixture.piece;
+        assert_int_equal(ioctl(fixture.fd, FIONREAD, &relay_has), 0);
+    }
+    assert_true(sent > (uint64_t)relay_has);
+    smtp_client_piece(fixture.client, fixture.held_slot, SPAN_EMPTY, NULL);
+    say("250 2.0.0 have it\r\n250 2.0.0 have it\r\n");
+    results("a@b.example temporary 0 4.5.0 the relay accepted what it had not seen the end of\n"
+            "c@d.example temporary 0 4.5.0 the relay accepted what it had not seen the end of\n");
+    remove_lmtp();
 }
 
 static void a_relay_that_goes_away(void **state)
@@ -723,6 +773,85 @@ static void our_server_takes_what_our_client_sends(void **state)
     memory_sink_clear(&sink);
 }
 
+#ifdef OVVM_FAULTS
+
+static bool all_have_results(void)
+{
+    size_t lines = 0;
+    for (size_t i = 0; i < fixture.results.size; i++)
+        lines += fixture.results.at[i] == '\n';
+    return fixture.results.failed || lines == 2 * fixture.count;
+}
+
+/* In a child process whose nth allocation fails: 0 where what the client was told is what the sink has. */
+static int run_without_memory(void)
+{
+    static const char content[] = "Subject: x\r\n\r\n.a\r\nb\r\n";
+    struct smtp_server *server = NULL;
+    struct smtp_server_options options = { .listen = "127.0.0.1:0", .host_name = "gw" };
+    struct err err = ERR_CLEAR;
+    memory_sink_init(&sink);
+    fixture.loop = loop_new();
+    if (fixture.loop == NULL)
+        return 0;
+    if (smtp_server_new(fixture.loop, &options, &sink.calls, &server, &err) == -1)
+        return err.id == ERR_NO_MEMORY ? 0 : 1;
+    (void)snprintf(fixture.address, sizeof fixture.address, "127.0.0.1:%u", smtp_server_port(server, 0));
+    fixture.options.relay = fixture.address;
+    fixture.count = 0;
+    add_letter(content);
+    add_letter(content);
+    if (smtp_client_new(fixture.loop, &fixture.options, &source, &fixture.client, &err) == -1)
+        return err.id == ERR_NO_MEMORY ? 0 : 2;
+    int64_t limit = clock_steady() + WAIT_S * CLOCK_SECOND;
+    while (!all_have_results() && clock_steady() < limit)
+        (void)event_base_loop(loop_base(fixture.loop), EVLOOP_ONCE);
+    if (!all_have_results())
+        return 3;
+    struct smtp_client_figures figures;
+    smtp_client_figures(fixture.client, &figures);
+    size_t kept = 0;
+    for (size_t i = 0; i < sink.count; i++) {
+        const struct buf *got = &sink.letters[i].content;
+        if (!sink.letters[i].committed)
+            continue;
+        if (got->size < sizeof content ||
+            memcmp(got->at + got->size - (sizeof content - 1), content, sizeof content - 1) != 0)
+            return 4;
+        kept++;
+    }
+    if (figures.refused != 0 || figures.accepted > 2 * kept)
+        return 5;
+    smtp_client_free(fixture.client);
+    smtp_server_free(server);
+    memory_sink_clear(&sink);
+    loop_free(fixture.loop);
+    buf_free(&fixture.results);
+    return 0;
+}
+
+static void memory_that_ends_loses_nothing(void **state)
+{
+    (void)state;
+    for (int call = 1; call <= 80; call++) {
+        pid_t child = fork();
+        assert_int_not_equal(child, -1);
+        if (child == 0) {
+            char fault[32];
+            (void)snprintf(fault, sizeof fault, "alloc:%d", call);
+            (void)setenv("OVVM_FAULT", fault, 1);
+            fault_init();
+            _exit(run_without_memory());
+        }
+        int status = -1;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (status != 0)
+            fail_msg("without allocation %d: status %#x", call, (unsigned)status);
+    }
+}
+
+#endif
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -732,6 +861,7 @@ int main(void)
         TEST(one_command_at_a_time),
         TEST(a_group_that_is_refused),
         TEST(lmtp_results_are_each_recipients_own),
+        TEST(acceptance_before_the_end_was_sent_is_none),
         TEST(a_relay_that_goes_away),
         TEST(an_early_answer_is_the_last_word),
         TEST(content_that_cannot_be_read_is_not_half_sent),
@@ -743,6 +873,9 @@ int main(void)
         TEST(draining_breaks_off_in_the_end),
         TEST(addresses_cannot_carry_commands),
         TEST(our_server_takes_what_our_client_sends),
+#ifdef OVVM_FAULTS
+        TEST(memory_that_ends_loses_nothing),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

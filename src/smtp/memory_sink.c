@@ -79,7 +79,7 @@ static void sink_commit(void *owner, struct smtp_letter *handle)
     sink->committed++;
     if (sink->commit_waits)
         return;
-    bool failed = fail(sink->commit_fails, &err) == -1;
+    bool failed = fail(letter->content.failed ? ERR_NO_MEMORY : sink->commit_fails, &err) == -1;
     memory_sink_commit(letter, failed ? &err : NULL);
 }
 

@@ -588,7 +588,7 @@ static void wait_for_words(int fd, char *to_r, size_t room)
 static void listens_and_lets_in_who_may_come(void **state)
 {
     (void)state;
-    char path[] = "/tmp/smtp-test-XXXXXX";
+    char path[] = P_tmpdir "/smtp-test-XXXXXX";
     char socket_path[64];
     char words[200];
     struct err err = ERR_CLEAR;

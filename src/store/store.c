@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "store/item.h"
 #include "store/schema.h"
+#include "store/sequence.h"
 #include "store/vfs.h"
 
 #include <errno.h>
@@ -163,10 +164,18 @@ static void run_job(struct store *store, struct store_job *job)
     }
 }
 
+static void fail_batch(struct job_list *batch, const struct err *err)
+{
+    for (struct store_job *job = batch->first; job != NULL; job = job->next)
+        job->err = *err;
+}
+
 /* Commits the batch. On failure nothing of it is on disk and every job has an error. */
 static int commit_batch(struct store *store, struct job_list *batch, struct err *err)
 {
     struct db *db = store->writer;
+    if (batch->count == 0)
+        return 0;
     int result = db_begin(db, err);
     for (struct store_job *job = batch->first; job != NULL && result == 0; job = job->next) {
         run_job(store, job);
@@ -184,9 +193,7 @@ static int commit_batch(struct store *store, struct job_list *batch, struct err 
     if (result == 0)
         return 0;
     db_rollback(db);
-    for (struct store_job *job = batch->first; job != NULL; job = job->next)
-        if (job->err.id == ERR_NONE || err_family(job->err.id) == ERR_FAMILY_TEMPORARY)
-            job->err = *err;
+    fail_batch(batch, err);
     return -1;
 }
 
@@ -211,8 +218,7 @@ static void note_outcome(struct store *store, int result, const struct err *err)
     }
     atomic_fetch_add(&store->failed_commits, 1);
     if (err->id != ERR_BUSY && atomic_exchange(&store->writable, false))
-        log_err(LOG_STORE, err, "the ledger cannot be written; mail waits and nothing is accepted until it can: %s",
-                err->text);
+        log_err(LOG_STORE, err, "the ledger cannot be written; mail waits and nothing is accepted until it can");
 }
 
 static void deadline_after(struct timespec *deadline_r, int64_t us)
@@ -244,10 +250,14 @@ static bool wait_for_writes(struct store *store, unsigned company)
     return !store->stopping || store->writes.count > 0;
 }
 
-/* Is there room again? A commit that changes nothing but has to reach the disk. */
+/* Is there room again? A commit of one small write: one that changed nothing would succeed on a full disk. */
 static int probe(struct db *db, struct err *err)
 {
-    return db_run(db, err, "UPDATE instance SET path = path", "") == -1 ? -1 : 0;
+    int64_t number;
+    if (db_begin(db, err) == 0 && sequence_reserve(db, "probe", 0, 1, &number, err) == 0 && db_commit(db, err) == 0)
+        return 0;
+    db_rollback(db);
+    return -1;
 }
 
 static void *write_loop(void *arg)
@@ -267,7 +277,11 @@ static void *write_loop(void *arg)
         company = batch.count;
         atomic_fetch_add(&store->jobs, batch.count);
         struct err err = ERR_CLEAR;
-        int result = batch.count > 0 ? commit_batch(store, &batch, &err) : probe(store->writer, &err);
+        int result = was_writable ? 0 : probe(store->writer, &err);
+        if (result == 0)
+            result = commit_batch(store, &batch, &err);
+        else
+            fail_batch(&batch, &err);
         note_outcome(store, result, &err);
         if (batch.count > 0 || was_writable != atomic_load(&store->writable))
             finish(store, &batch);
