@@ -395,7 +395,8 @@ class _SinkSession:
         if verb in ("HELO", "EHLO", "LHLO"):
             self.protocol = {"HELO": "SMTP", "EHLO": "ESMTP", "LHLO": "LMTP"}[verb]
             self.say("250 sink.test" if verb == "HELO" else
-                     "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 104857600\r\n250 ENHANCEDSTATUSCODES", "HELO")
+                     "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 104857600\r\n"
+                     "250 ENHANCEDSTATUSCODES", "HELO")
         elif verb == "MAIL":
             self.sender, self.recipients = _path(rest), []
             self.say("250 2.1.0 ok", "MAIL")
