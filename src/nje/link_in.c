@@ -100,6 +100,13 @@ bool nje_in_stalled(const struct nje_link *link)
 
 /* --- permission --- */
 
+static void permit(struct nje_in *in)
+{
+    in->state = NJE_IN_PERMITTED;
+    in->facts = (struct nje_incoming_facts){ .stream = in->stream }; /* not the last file's any more */
+    in->progress_us = clock_steady();
+}
+
 /* SYSIN for SYSOUT of the same number, and the reverse. */
 static const struct nje_in *twin_of(const struct nje_in *in)
 {
@@ -142,8 +149,7 @@ void nje_in_request(struct nje_session *session, uint8_t rcb, bool fast_open)
         nje_session_end(session, &err);
         return;
     }
-    in->state = NJE_IN_PERMITTED; /* its data follow without waiting, and no A0 may be sent */
-    in->progress_us = clock_steady();
+    permit(in); /* its data follow without waiting, and no A0 may be sent */
 }
 
 void nje_in_permit(struct nje_session *session)
@@ -162,8 +168,7 @@ void nje_in_permit(struct nje_session *session)
             return;
         link->last_permitted = at;
         busy++;
-        in->state = NJE_IN_PERMITTED;
-        in->progress_us = clock_steady();
+        permit(in);
         nje_session_reply(session, NJE_RCB_PERMISSION, in->rcb);
         if (session->step != NJE_STEP_UP)
             return;
@@ -348,7 +353,7 @@ int nje_in_record(struct nje_session *session, const struct nje_record *record, 
         in->confirm_until_us = clock_steady() + NJE_CANCEL_US;
         return 0;
     }
-    if (record->null && !in->trailer_seen) {
+    if (record->null && (in->state == NJE_IN_PERMITTED || !in->trailer_seen)) {
         given_up(in, "end of file without a trailer");
         return 0;
     }

@@ -98,6 +98,12 @@ static void files_given_up_are_forgotten(void **state)
     rig_say_file(&rig, 0, true); /* a file without records is one all the same */
     rig_expect_record(&rig, NJE_RCB_COMPLETE, 0x99);
     assert_int_equal(rig.committed, 1);
+    rig_say_records(&rig, "\x90\x99\x00");
+    rig_expect_record(&rig, NJE_RCB_PERMISSION, 0x99);
+    rig_say_records(&rig, "\x99\x80\x00"); /* given up before its first record: the trailer was the last file's */
+    rig_say_records(&rig, "\x90\x99\x00");
+    rig_expect_record(&rig, NJE_RCB_PERMISSION, 0x99);
+    assert_int_equal(rig.committed, 1);
     rig_close(&rig);
 }
 

@@ -6,11 +6,10 @@ everything away again: the process group by its id, then the folder. No account,
 is touched.
 
 What can go wrong: the peer is not fetched, or needs a right this process lacks (Absent says which; tests skip with that
-text); the peer does not start (PeerError carries the end of its log); the test is killed in the middle (the kernel then
-ends the peer, see _die_with_parent).
+text); the peer does not start (PeerError carries the end of its log); the test is killed in the middle (GUARD then ends
+the peer: the kernel's parent-death signal would not do, it is forgotten as soon as a peer changes its user).
 """
 
-import ctypes
 import glob
 import os
 import pwd
@@ -26,8 +25,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PEERS = os.environ.get("OVVM_PEERS", os.path.join(ROOT, "build", "peers"))
 START_LIMIT = 30.0  # seconds until a peer must answer
 STOP_LIMIT = 10.0  # seconds until a peer must have ended after SIGTERM
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None)
+# Waits for the end of its input, which comes with the end of the test, however that ends; a line says all is done.
+GUARD = """
+read -r line && exit 0
+kill -s TERM -- "-$1" 2>/dev/null
+for i in 1 2 3 4 5; do kill -s 0 -- "-$1" 2>/dev/null || break; sleep 1; done
+kill -s KILL -- "-$1" 2>/dev/null
+rm -rf -- "$2"
+"""
 
 
 class Absent(Skip):
@@ -80,11 +85,6 @@ def greeting(port, start):
         return False
 
 
-def _die_with_parent():
-    # Of the thread that starts the peer: start peers in the test's main thread.
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def members(group):
     """Processes of this group that still run; those that only wait to be reaped don't count."""
     found = []
@@ -110,6 +110,7 @@ class Peer:
         self.folder = None
         self.process = None
         self._output = None
+        self._guard = None
 
     def __enter__(self):
         self.start()
@@ -154,7 +155,10 @@ class Peer:
         self._output = open(self.path("output"), "ab")
         self.process = subprocess.Popen(
             argv, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output,
-            start_new_session=True, preexec_fn=_die_with_parent, umask=0o022, **self.identity)
+            start_new_session=True, umask=0o022, **self.identity)
+        self._guard = subprocess.Popen(
+            ["sh", "-c", GUARD, "guard", str(self.process.pid), self.folder], stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         until(self._answers, START_LIMIT, "its greeting")
 
     def _answers(self):
@@ -165,7 +169,7 @@ class Peer:
     def stop(self):
         """Ends the peer and removes its folder; may be called twice."""
         if self.process is not None:
-            self._end(self.process)
+            self._end_program()
             self.process = None
         if self._output is not None:
             self._output.close()
@@ -177,7 +181,7 @@ class Peer:
     def restart(self):
         """Stops the program and starts it again on the same folder: the spool stays."""
         argv, environment = list(self.process.args), self.environment
-        self._end(self.process)
+        self._end_program()
         self._output.close()
         self._launch(argv, environment)
 
@@ -192,6 +196,12 @@ class Peer:
         if self.run_as is None or os.getuid() != 0:
             return {}
         return {"user": self.run_as.pw_uid, "group": self.run_as.pw_gid, "extra_groups": []}
+
+    def _end_program(self):
+        self._end(self.process)
+        if self._guard is not None:
+            self._guard.communicate(b"done\n")
+            self._guard = None
 
     @staticmethod
     def _end(process):
