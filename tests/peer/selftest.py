@@ -274,7 +274,8 @@ def mailing(tap: Tap) -> None:
     for pipelined in (True, False):
         with tap.case(f"load and sink ({'pipelined' if pipelined else 'one command at a time'}): each letter once, as sent"):
             with mail.Sink() as sink:
-                load = mail.Load(("127.0.0.1", sink.port), letters(60), sessions=6, pipelined=pipelined, per_session=4).start()
+                load = mail.Load(("127.0.0.1", sink.port), letters(60), sessions=6, pipelined=pipelined,
+                                 per_session=4).start()
                 check(load.join(30), "load ends")
                 same((len(load.accepted), len(load.uncertain), len(sink.letters)), (60, 0, 60), "accepted, uncertain, taken")
                 for letter in letters(60):
