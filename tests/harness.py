@@ -263,14 +263,15 @@ class Instance:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
+        fine = kind is None or kind is Skip
         try:
             self.stop()
         except Failed:
             self.kill()
-            if kind is None:
+            if fine:
                 raise
         finally:
-            if kind is None:
+            if fine:
                 shutil.rmtree(self.directory, ignore_errors=True)
             else:
                 print(f"# kept: {self.directory}", flush=True)

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable, Iterable
 
 Place = tuple[str, int] | str  # (host, port), or the path of a Unix socket
@@ -189,7 +189,7 @@ class Load:
         self.waiting: deque[Letter] = deque(letters)
         self.accepted: list[Letter] = []
         self.refused: list[Letter] = []  # 5xx: not offered again
-        self.deferred: list[Letter] = []  # each 4xx; offered again
+        self.deferred: list[Letter] = []  # each 4xx, as it stood then; the letter is offered again
         self.uncertain: list[Letter] = []  # each time that no answer came
         self.lock = threading.Lock()
         self.stopping = threading.Event()
@@ -266,7 +266,7 @@ class Load:
                 elif letter.reply.startswith("5"):
                     self.refused.append(letter)
                 else:
-                    self.deferred.append(letter)
+                    self.deferred.append(replace(letter))
                     self.waiting.append(letter)
             if not letter.acknowledged:
                 self.stopping.wait(0.05)
@@ -395,7 +395,8 @@ class _SinkSession:
         if verb in ("HELO", "EHLO", "LHLO"):
             self.protocol = {"HELO": "SMTP", "EHLO": "ESMTP", "LHLO": "LMTP"}[verb]
             self.say("250 sink.test" if verb == "HELO" else
-                     "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 104857600\r\n250 ENHANCEDSTATUSCODES", "HELO")
+                     "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 104857600\r\n"
+                     "250 ENHANCEDSTATUSCODES", "HELO")
         elif verb == "MAIL":
             self.sender, self.recipients = _path(rest), []
             self.say("250 2.1.0 ok", "MAIL")

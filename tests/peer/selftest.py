@@ -199,7 +199,8 @@ def corpus(folder: str) -> Path:
 
 def plain_units(record: netdata.ControlRecord) -> list:
     """Text units as the golden files write them: names as text, the rest as hex."""
-    return [[key, [ebcdic.decode(v) if key in netdata.TEXT else v.hex() for v in values]] for key, values in record.units]
+    return [[key, [ebcdic.decode(v) if key in netdata.TEXT else v.hex() for v in values]]
+            for key, values in record.units]
 
 
 def same_netdata(stream: bytes, golden: dict, name: str) -> None:
@@ -243,7 +244,8 @@ NOTE = """6AE0C9D5D4D9F0F10042000100020050101100010008D4C9C3D9D6E2C6E31012000100
 
 def notes(tap: Tap) -> None:
     with tap.case("a CMS note is built as a real one was, byte for byte"):
-        deck = netdata.cms_note(["(Alice Longname <alice.longname@example.com>)", "The numbers are in the file that follows."],
+        deck = netdata.cms_note(["(Alice Longname <alice.longname@example.com>)",
+                                 "The numbers are in the file that follows."],
                                 origin=("MICROSFT", "X0000017"), to=("MAPLEC1", "GEORGEB"), subject="Quarterly numbers",
                                 when=datetime(2026, 11, 24, 14, 3, 11))
         control = bytes.fromhex(NOTE.replace("\n", ""))
@@ -272,7 +274,8 @@ def mailing(tap: Tap) -> None:
     for pipelined in (True, False):
         with tap.case(f"load and sink ({'pipelined' if pipelined else 'one command at a time'}): each letter once, as sent"):
             with mail.Sink() as sink:
-                load = mail.Load(("127.0.0.1", sink.port), letters(60), sessions=6, pipelined=pipelined, per_session=4).start()
+                load = mail.Load(("127.0.0.1", sink.port), letters(60), sessions=6, pipelined=pipelined,
+                                 per_session=4).start()
                 check(load.join(30), "load ends")
                 same((len(load.accepted), len(load.uncertain), len(sink.letters)), (60, 0, 60), "accepted, uncertain, taken")
                 for letter in letters(60):
