@@ -210,7 +210,8 @@ static void confirmed(void *owner, struct nje_link *link, int stream)
         return;
     confirmation->item = neighbour->last_taken[stream];
     neighbour->last_taken[stream] = (struct ulid){ .text = "" };
-    confirmation->job = (struct store_job){ .work = confirm_work, .done = confirm_done, .arg = confirmation };
+    confirmation->job =
+        (struct store_job){ .work = confirm_work, .done = confirm_done, .arg = confirmation, .lazy = true };
     store_write(gateway->store, &confirmation->job);
 }
 

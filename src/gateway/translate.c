@@ -204,7 +204,8 @@ static void write_next(struct translation *translation)
         FAILPOINT("translate.before-commit");
     translation->job = (struct store_job){ .work = chunks ? chunks_work : commit_work,
                                            .done = chunks ? chunks_done : commit_done,
-                                           .arg = translation };
+                                           .arg = translation,
+                                           .lazy = !chunks };
     store_write(translation->gateway->store, &translation->job);
 }
 

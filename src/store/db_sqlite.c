@@ -14,7 +14,7 @@
 
 enum {
     STATEMENTS_MAX = 256, /* power of two; more than there are SQL texts in the program */
-    PAGE_SIZE = 8192,
+    PAGE_SIZE = 4096,
     CACHE_KIB = 16384
 };
 

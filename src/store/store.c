@@ -28,10 +28,11 @@
 enum {
     READERS_DEFAULT = 2,
     READERS_MAX = 8,
-    BATCH_MAX = 1024,                   /* jobs in one commit */
-    COMPANY_WAIT_US = 400,              /* the longest a job waits for as many others as came last time */
-    CHECKPOINT_BYTES = 8 * 1024 * 1024, /* of write-ahead log before it is moved */
-    RESTART_BYTES = 256 * 1024 * 1024   /* the log grew behind the checkpoints' back: wait for one */
+    BATCH_MAX = 1024,                  /* jobs in one commit */
+    LAZY_WAIT_US = 3000,               /* the longest a lazy job waits for one that is not */
+    LAZY_MAX = 64,                     /* lazy jobs that make a batch by themselves */
+    COMPANY_WAIT_US = 400,             /* the longest a job waits for as many others as came last time */
+    CHECKPOINT_BYTES = 8 * 1024 * 1024 /* of write-ahead log before it is moved */
 };
 
 FAILPOINT_DECLARE("store.before-commit");
@@ -56,7 +57,9 @@ struct store {
     pthread_mutex_t lock;
     pthread_cond_t write_wanted, read_wanted, checkpoint_wanted;
     struct job_list writes, reads;
+    unsigned urgent; /* of writes, those that are not lazy */
     bool stopping, checkpoint_due;
+    atomic_bool restart_due; /* the bulk of the log was moved: the writer moves the rest and starts it anew */
     /* finished jobs on their way to the loop */
     pthread_mutex_t done_lock;
     struct job_list finished;
@@ -205,7 +208,7 @@ static void note_outcome(struct store *store, int result, const struct err *err)
         atomic_store(&store->wal_bytes, wal_bytes);
         if (!atomic_exchange(&store->writable, true))
             log_info(LOG_STORE, 56120, "the ledger can be written again");
-        if (wal_bytes > RESTART_BYTES) {
+        if (atomic_exchange(&store->restart_due, false)) {
             struct err ignored;
             (void)db_checkpoint(store->writer, true, &ignored);
         } else if (wal_bytes > CHECKPOINT_BYTES) {
@@ -229,25 +232,35 @@ static void deadline_after(struct timespec *deadline_r, int64_t us)
     deadline_r->tv_nsec = ns % 1000000000;
 }
 
-/* Waits, under the lock, until there is work, or a second passed while the ledger is not writable; false: stop.
- * `company` is how many jobs came together last time: under load it pays to wait a moment for as many. */
-static bool wait_for_writes(struct store *store, unsigned company)
+/* Waits, under the lock, for work that somebody waits for; for lazy work until there is much of it or its time is up;
+ * for a second where the ledger is not writable. */
+static void wait_for_work(struct store *store)
 {
     struct timespec deadline;
-    deadline_after(&deadline, CLOCK_SECOND);
-    while (store->writes.count == 0 && !store->stopping) {
-        if (atomic_load(&store->writable))
+    bool lazy = false;
+    while (store->urgent == 0 && store->writes.count < LAZY_MAX && !store->stopping) {
+        if (store->writes.count > 0 && !lazy) {
+            lazy = true;
+            deadline_after(&deadline, LAZY_WAIT_US);
+        } else if (store->writes.count == 0 && atomic_load(&store->writable)) {
             (void)pthread_cond_wait(&store->write_wanted, &store->lock);
-        else if (pthread_cond_timedwait(&store->write_wanted, &store->lock, &deadline) == ETIMEDOUT)
-            return true;
+            continue;
+        } else if (!lazy) {
+            deadline_after(&deadline, CLOCK_SECOND);
+        }
+        if (pthread_cond_timedwait(&store->write_wanted, &store->lock, &deadline) == ETIMEDOUT)
+            return;
     }
-    if (company > 1 && store->writes.count > 0) {
-        deadline_after(&deadline, COMPANY_WAIT_US);
-        while (store->writes.count < company && !store->stopping)
-            if (pthread_cond_timedwait(&store->write_wanted, &store->lock, &deadline) == ETIMEDOUT)
-                break;
-    }
-    return !store->stopping || store->writes.count > 0;
+}
+
+/* `company` is how many urgent jobs came together last time: under load it pays to wait a moment for as many. */
+static void wait_for_company(struct store *store, unsigned company)
+{
+    struct timespec deadline;
+    deadline_after(&deadline, COMPANY_WAIT_US);
+    while (store->urgent > 0 && store->urgent < company && !store->stopping)
+        if (pthread_cond_timedwait(&store->write_wanted, &store->lock, &deadline) == ETIMEDOUT)
+            return;
 }
 
 /* Is there room again? A commit of one small write: one that changed nothing would succeed on a full disk. */
@@ -268,13 +281,17 @@ static void *write_loop(void *arg)
         struct job_list batch;
         list_init(&batch);
         (void)pthread_mutex_lock(&store->lock);
-        bool go_on = wait_for_writes(store, company);
+        wait_for_work(store);
+        wait_for_company(store, company);
+        company = store->urgent;
         list_take(&store->writes, &batch, BATCH_MAX);
+        for (const struct store_job *job = batch.first; job != NULL; job = job->next)
+            store->urgent -= job->lazy ? 0 : 1;
+        bool stop = store->stopping && batch.count == 0;
         (void)pthread_mutex_unlock(&store->lock);
-        if (!go_on)
+        if (stop)
             return NULL;
         bool was_writable = atomic_load(&store->writable);
-        company = batch.count;
         atomic_fetch_add(&store->jobs, batch.count);
         struct err err = ERR_CLEAR;
         int result = was_writable ? 0 : probe(store->writer, &err);
@@ -329,6 +346,8 @@ static void *checkpoint_loop(void *arg)
         struct err err = ERR_CLEAR;
         if (db_checkpoint(store->checkpointer, false, &err) == -1)
             log_trace(LOG_STORE, err_log_number(err.id), "checkpoint: %s", err.text); /* the log keeps everything */
+        else
+            atomic_store(&store->restart_due, true);
         atomic_fetch_add(&store->checkpoints, 1);
         (void)pthread_mutex_lock(&store->lock);
     }
@@ -470,23 +489,23 @@ void store_close(struct store *store)
 
 /* --- handing over --- */
 
-static void hand_over(struct store *store, struct store_job *job, struct job_list *list, pthread_cond_t *wanted)
+void store_write(struct store *store, struct store_job *job)
 {
     store->backlog++;
     (void)pthread_mutex_lock(&store->lock);
-    list_add(list, job);
-    (void)pthread_cond_signal(wanted);
+    list_add(&store->writes, job);
+    store->urgent += job->lazy ? 0 : 1;
+    (void)pthread_cond_signal(&store->write_wanted);
     (void)pthread_mutex_unlock(&store->lock);
-}
-
-void store_write(struct store *store, struct store_job *job)
-{
-    hand_over(store, job, &store->writes, &store->write_wanted);
 }
 
 void store_read(struct store *store, struct store_job *job)
 {
-    hand_over(store, job, &store->reads, &store->read_wanted);
+    store->backlog++;
+    (void)pthread_mutex_lock(&store->lock);
+    list_add(&store->reads, job);
+    (void)pthread_cond_signal(&store->read_wanted);
+    (void)pthread_mutex_unlock(&store->lock);
 }
 
 unsigned store_backlog(const struct store *store)

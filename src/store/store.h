@@ -29,6 +29,9 @@ struct store_job {
     /* In the loop's thread. `err` is NULL after success. */
     void (*done)(void *arg, const struct err *err);
     void *arg;
+    /* Nobody waits for this write: it goes along with the next one that somebody waits for, or after LAZY_WAIT (3 ms).
+     */
+    bool lazy;
     /* the rest is the ledger's */
     struct err err;
     struct loop_post post;
