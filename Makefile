@@ -13,6 +13,7 @@ run: all
 	scripts/run
 
 check:
+	scripts/install-deps build test peers
 	scripts/check
 
 soak: all
