@@ -40,6 +40,8 @@ struct gateway {
     struct pump mail_out;
     uint64_t slots_waiting; /* bit n: slot n of the client waits for a letter */
     struct hot hot;
+    struct translator *translator;
+    struct registry *registry;
     /* translations */
     struct pump host_in, mail_in;
     unsigned translating;
@@ -91,7 +93,12 @@ void host_door_room(struct gateway *gateway);
 int mail_door_open(struct gateway *gateway, struct err *err);
 void mail_door_close(struct gateway *gateway);
 
-/* translate.c */
+/* How letters of this node are translated; `link` leads to it. Keeps pointers into the configuration. */
+struct options;
+void gateway_node_options(const struct gateway *gateway, struct name8 node, const struct conf_link *link,
+                          struct options *options_r);
+
+/* translation.c */
 void translate_host_in(void *gateway);
 void translate_mail_in(void *gateway);
 
@@ -103,6 +110,7 @@ struct output {
     char sender[ITEM_ADDRESS_MAX], address[ITEM_ADDRESS_MAX]; /* back item.sender and recipient.address */
     /* host_out: its NJE job */
     struct host_address origin;
+    bool correlate; /* a note that may be answered: gets a correlation row */
     unsigned job_id;
     int64_t entry_us;
 };

@@ -70,10 +70,10 @@ static int insert_row(struct db *db, const struct item *item, struct err *err)
     return db_run(db, err,
                   "INSERT INTO item (key, id, letter, queue, state, door, arrived_us, due_us, attempts, size, flags, "
                   "sender)"
-                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                  "ittiitiiiiib", item->key, item->id.text, item->letter.text, (int64_t)item->queue,
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                  "ittiitiiiiibt", item->key, item->id.text, item->letter.text, (int64_t)item->queue,
                   (int64_t)item->state, item->door, item->arrived_us, item->due_us, (int64_t)item->attempts,
-                  (int64_t)item->size, (int64_t)item->flags, item->sender) == -1
+                  (int64_t)item->size, (int64_t)item->flags, item->sender, item->peer) == -1
                ? -1
                : 0;
 }
@@ -119,9 +119,9 @@ int item_write_end(struct db *db, const struct item *item, struct err *err)
     int64_t changed =
         db_run(db, err,
                "UPDATE item SET letter = ?2, queue = ?3, state = ?4, door = ?5, arrived_us = ?6, due_us = ?7,"
-               " size = ?8, flags = ?9, sender = ?10 WHERE key = ?1 AND state = 3",
-               "itiitiiiib", item->key, item->letter.text, (int64_t)item->queue, (int64_t)item->state, item->door,
-               item->arrived_us, item->due_us, (int64_t)item->size, (int64_t)item->flags, item->sender);
+               " size = ?8, flags = ?9, sender = ?10, peer = ?11 WHERE key = ?1 AND state = 3",
+               "itiitiiiibt", item->key, item->letter.text, (int64_t)item->queue, (int64_t)item->state, item->door,
+               item->arrived_us, item->due_us, (int64_t)item->size, (int64_t)item->flags, item->sender, item->peer);
     if (changed == -1)
         return -1;
     if (changed != 1)
@@ -134,7 +134,7 @@ static int load_row(struct db *db, int64_t key, struct item *item, size_t *sende
     struct db_rows rows;
     int found =
         db_query(db, &rows, err,
-                 "SELECT id, letter, queue, state, door, arrived_us, due_us, attempts, size, flags, sender, reason"
+                 "SELECT id, letter, queue, state, door, arrived_us, due_us, attempts, size, flags, sender, reason, peer"
                  " FROM item WHERE key = ?1 AND queue <> 0",
                  "i", key);
     if (found == 0)
@@ -154,6 +154,7 @@ static int load_row(struct db *db, int64_t key, struct item *item, size_t *sende
         buf_add_span(&item->texts, db_bytes(&rows, 10));
         *sender_size_r = db_bytes(&rows, 10).size;
         db_text(&rows, 11, item->reason, sizeof item->reason);
+        db_text(&rows, 12, item->peer, sizeof item->peer);
     }
     db_end(&rows);
     return found;

@@ -22,6 +22,7 @@ enum {
     ITEM_CHUNK_SIZE = 256 * 1024,
     ITEM_CHUNKS_MAX = 65535,
     ITEM_DOOR_SIZE = 16,
+    ITEM_PEER_SIZE = 64,
     ITEM_ADDRESS_MAX = 512,
     ITEM_RECIPIENTS_MAX = 10000
 };
@@ -49,6 +50,7 @@ struct item {
     int attempts;
     uint64_t size; /* of the content */
     unsigned flags;
+    char peer[ITEM_PEER_SIZE]; /* who brought it: the client's address, or the link; empty: made here */
     struct span sender;         /* mail: envelope sender, empty for <>; host: NODE(USER) */
     char reason[ERR_TEXT_SIZE]; /* why it waits, is held or in quarantine */
     struct item_recipient *recipients;

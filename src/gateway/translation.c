@@ -1,18 +1,16 @@
-/* The two translations: host_in to mail_out, mail_in to host_out.
+/* What both translations share: loading the letter, and committing what became of it.
  *
  * One letter goes in, one or more items come out, in one commit that also removes the letter: so it is always in
  * exactly one queue. Contents larger than a chunk are written before, invisible, piece by piece. What cannot be
  * delivered is reported to the sender in the same commit; what cannot be understood, or reported to nobody, goes into
  * quarantine. A temporary failure leaves the letter where it is.
  */
-#include "gateway/inside.h"
+#include "gateway/translation.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/fetch.h"
-#include "gateway/plain.h"
 
 #include <stdio.h>
 
@@ -26,26 +24,10 @@ enum {
 FAILPOINT_DECLARE("translate.before-commit");
 FAILPOINT_DECLARE("translate.committed");
 
-struct translation {
-    struct gateway *gateway;
-    struct pump *pump;
-    struct fetch fetch;
-    struct buf content;
-    struct output *outputs;
-    size_t output_count, output_room;
-    struct report_failure *failures;
-    char (*failure_texts)[ERR_TEXT_SIZE], (*failure_addresses)[ITEM_ADDRESS_MAX];
-    size_t failure_count, failure_room;
-    bool quarantine;
-    char reason[ERR_TEXT_SIZE];
-    /* writing large outputs */
-    size_t output_at;
-    unsigned chunk_at;
-    struct store_job job;
-};
-
 static void translation_free(struct translation *translation)
 {
+    if (translation->release != NULL)
+        translation->release(translation);
     for (size_t i = 0; i < translation->output_count; i++)
         output_free(&translation->outputs[i]);
     mem_free(translation->outputs);
@@ -96,6 +78,8 @@ static int commit_work(struct db *db, void *arg, struct err *err)
         if (track_add(db, &track, err) == -1)
             return -1;
     }
+    if (!translation->quarantine && translation->also != NULL && translation->also(db, translation, err) == -1)
+        return -1;
     if (!translation->quarantine)
         return item_remove(db, item->key, err);
     track.step = TRACK_QUARANTINED;
@@ -126,7 +110,7 @@ static void forget_done(void *arg, const struct err *err)
 }
 
 /* The letter stays where it is and is tried again: at once when the ledger can be written again, else soon. */
-static void put_back(struct translation *translation, const struct err *err)
+void translation_put_back(struct translation *translation, const struct err *err)
 {
     log_trace(LOG_GATEWAY, err_log_number(err->id), "letter %s waits in %s: %s", translation->fetch.item.id.text,
               queue_name(translation->pump->queue), err->text);
@@ -140,7 +124,7 @@ static void commit_done(void *arg, const struct err *err)
     struct gateway *gateway = translation->gateway;
     const struct item *item = &translation->fetch.item;
     if (err != NULL && err->id != ERR_NOT_FOUND) {
-        put_back(translation, err);
+        translation_put_back(translation, err);
         return;
     }
     FAILPOINT("translate.committed");
@@ -175,13 +159,11 @@ static int chunks_work(struct db *db, void *arg, struct err *err)
     return 0;
 }
 
-static void write_next(struct translation *translation);
-
 static void chunks_done(void *arg, const struct err *err)
 {
     struct translation *translation = arg;
     if (err != NULL) {
-        put_back(translation, err);
+        translation_put_back(translation, err);
         return;
     }
     translation->chunk_at += CHUNKS_A_JOB;
@@ -190,11 +172,11 @@ static void chunks_done(void *arg, const struct err *err)
         translation->output_at++;
         translation->chunk_at = 0;
     }
-    write_next(translation);
+    translation_commit(translation);
 }
 
 /* Large contents first, piece by piece; then the commit. */
-static void write_next(struct translation *translation)
+void translation_commit(struct translation *translation)
 {
     while (translation->output_at < translation->output_count &&
            !is_large(&translation->outputs[translation->output_at]))
@@ -211,7 +193,7 @@ static void write_next(struct translation *translation)
 
 /* --- what comes out --- */
 
-static struct output *add_output(struct translation *translation, struct err *err)
+struct output *translation_output(struct translation *translation, struct err *err)
 {
     if (translation->output_count == translation->output_room) {
         size_t room = translation->output_room * 2 + 4;
@@ -228,7 +210,7 @@ static struct output *add_output(struct translation *translation, struct err *er
     return output;
 }
 
-static int add_failure(struct translation *translation, struct span recipient, const struct err *why, struct err *err)
+int translation_failure(struct translation *translation, struct span recipient, const struct err *why, struct err *err)
 {
     if (translation->failure_room == 0) {
         size_t room = translation->fetch.item.recipient_count + 1;
@@ -250,103 +232,17 @@ static int add_failure(struct translation *translation, struct span recipient, c
     return 0;
 }
 
-/* host_in -> mail_out: one recipient, a person on our side. */
-static int to_mail(struct translation *translation, struct err *err)
-{
-    struct gateway *gateway = translation->gateway;
-    const struct item *item = &translation->fetch.item;
-    struct host_address from, to;
-    struct span content = buf_span(&translation->content);
-    struct err why = ERR_CLEAR;
-    struct nje_job job = { .job_id = 0 };
-    struct nje_dataset dataset = { .number = 0 };
-    const struct conf_link *link =
-        host_address_parse(item->sender, &from, err) == 0 ? border_link(&gateway->border, from.node) : NULL;
-    bool len_counts_cc = link == NULL || nje_presets[link->kind].len_counts_cc;
-    if (plain_headers(content, len_counts_cc, &job, &dataset, err) == -1)
-        return -1;
-    if (item->recipient_count == 0 || host_address_parse(item->recipients[0].address, &to, err) == -1)
-        return err_set(err, ERR_BAD_CONTENT, "the file is addressed to no user");
-    if (name8_empty(from.node) || name8_empty(from.user))
-        return err_set(err, ERR_BAD_CONTENT, "the file does not say who sent it");
-    if (!name8_equal(to.node, gateway->border.node)) {
-        (void)err_set(&why, ERR_UNKNOWN_NODE, "%s is not a node of this connector", to.node.text);
-        return add_failure(translation, item->recipients[0].address, &why, err);
-    }
-    struct buf sender = { 0 };
-    struct buf recipient = { 0 };
-    border_to_mail(&gateway->border, from, &sender);
-    border_to_mail(&gateway->border, to, &recipient);
-    buf_add_u8(&sender, 0);
-    buf_add_u8(&recipient, 0);
-    struct output *output = sender.failed || recipient.failed ? NULL : add_output(translation, err);
-    int result = output != NULL ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory for a letter");
-    if (result == 0) {
-        output_init(output, QUEUE_MAIL_OUT, item->letter, (const char *)sender.at, (const char *)recipient.at);
-        output->item.flags = ITEM_8BIT;
-        struct plain_mail mail = { .letter = item->letter,
-                                   .message_domain = gateway->border.domain,
-                                   .from = output->sender,
-                                   .to = output->address,
-                                   .date_us = job.entry_us != 0 ? job.entry_us : item->arrived_us };
-        result = plain_to_mail(content, len_counts_cc, &mail, &output->content, err);
-    }
-    buf_free(&sender);
-    buf_free(&recipient);
-    return result;
-}
-
-/* mail_in -> host_out: a file of its own for every recipient. */
-static int to_host_one(struct translation *translation, struct span recipient, struct err *err)
-{
-    struct gateway *gateway = translation->gateway;
-    const struct item *item = &translation->fetch.item;
-    struct host_address to, from = { .node = gateway->border.node };
-    struct err why = ERR_CLEAR;
-    if (border_from_mail(&gateway->border, recipient, &to, &why) == -1)
-        return add_failure(translation, recipient, &why, err);
-    (void)name8_parse(SPAN_LITERAL("POSTMAST"), "user", &from.user, NULL);
-    const struct conf_link *link = border_link(&gateway->border, to.node);
-    unsigned job_id = gateway_job_id(gateway);
-    if (job_id == 0)
-        return err_set(err, ERR_BUSY, "no NJE job id at hand");
-    struct output *output = add_output(translation, err);
-    if (output == NULL)
-        return -1;
-    char sender[ITEM_ADDRESS_MAX];
-    span_to_text(item->sender, sender, sizeof sender);
-    output_init(output, QUEUE_HOST_OUT, item->letter, sender, host_address_text(to).text);
-    (void)snprintf(output->item.door, sizeof output->item.door, "%s", link->node.text);
-    output->origin = from;
-    output->job_id = job_id;
-    output->entry_us = gateway_entry_time(gateway);
-    struct plain_note note = { .job = { .job_id = job_id,
-                                        .origin_node = from.node,
-                                        .origin_user = from.user,
-                                        .entry_time = nje_stck(output->entry_us),
-                                        .flags = NJE_JOB_ID_SET },
-                               .node = to.node,
-                               .user = to.user,
-                               .sender = sender,
-                               .date_us = item->arrived_us,
-                               .len_counts_cc = nje_presets[link->kind].len_counts_cc };
-    return plain_to_note(buf_span(&translation->content), &note, &output->content, err);
-}
-
-static int to_host(struct translation *translation, struct err *err)
-{
-    const struct item *item = &translation->fetch.item;
-    for (size_t i = 0; i < item->recipient_count; i++)
-        if (to_host_one(translation, item->recipients[i].address, err) == -1)
-            return -1;
-    return 0;
-}
-
-static void quarantine(struct translation *translation, const char *reason)
+static void translation_reset(struct translation *translation)
 {
     for (size_t i = 0; i < translation->output_count; i++)
         output_free(&translation->outputs[i]);
     translation->output_count = 0;
+    translation->failure_count = 0;
+}
+
+void translation_quarantine(struct translation *translation, const char *reason)
+{
+    translation_reset(translation);
     translation->quarantine = true;
     (void)snprintf(translation->reason, sizeof translation->reason, "%s", reason);
 }
@@ -362,10 +258,10 @@ static int add_report(struct translation *translation, struct err *err)
         return -1;
     if (made == 1) { /* nobody can be told */
         if (translation->output_count == 0)
-            quarantine(translation, translation->failures[0].diagnostic);
+            translation_quarantine(translation, translation->failures[0].diagnostic);
         return 0;
     }
-    struct output *output = add_output(translation, err);
+    struct output *output = translation_output(translation, err);
     if (output == NULL) {
         output_free(&report);
         return -1;
@@ -374,20 +270,25 @@ static int add_report(struct translation *translation, struct err *err)
     return 0;
 }
 
-static void translate(struct translation *translation)
+void translation_finish(struct translation *translation, int result, struct err *err)
 {
-    struct err err = ERR_CLEAR;
-    int result =
-        translation->fetch.item.queue == QUEUE_HOST_IN ? to_mail(translation, &err) : to_host(translation, &err);
     if (result == 0 && translation->failure_count > 0)
-        result = add_report(translation, &err);
-    if (result == -1 && err_family(err.id) == ERR_FAMILY_TEMPORARY) {
-        put_back(translation, &err);
+        result = add_report(translation, err);
+    if (result == -1 && translator_blames_child(err->id) && !translation->tried_again) {
+        log_warning(LOG_GATEWAY, err_log_number(err->id), "letter %s: %s; tried once more", translation->fetch.item.id.text,
+                    err->text);
+        translation->tried_again = true;
+        translation_reset(translation);
+        translation->begin(translation);
+        return;
+    }
+    if (result == -1 && err_family(err->id) == ERR_FAMILY_TEMPORARY) {
+        translation_put_back(translation, err);
         return;
     }
     if (result == -1)
-        quarantine(translation, err.text);
-    write_next(translation);
+        translation_quarantine(translation, err->text);
+    translation_commit(translation);
 }
 
 /* --- loading --- */
@@ -397,12 +298,12 @@ static void piece_read(void *arg, struct span piece, const struct err *err)
     struct translation *translation = arg;
     buf_add_span(&translation->content, piece);
     if (err != NULL || translation->content.failed) {
-        put_back(translation,
+        translation_put_back(translation,
                  err != NULL ? err : &(struct err){ .id = ERR_NO_MEMORY, .text = "out of memory for a letter" });
         return;
     }
     if (piece.size == 0) {
-        translate(translation);
+        translation->begin(translation);
         return;
     }
     fetch_read(&translation->fetch, translation->content.size, piece_read);
@@ -413,12 +314,12 @@ static void loaded(void *arg, const struct err *err)
     struct translation *translation = arg;
     struct fetch *fetch = &translation->fetch;
     if (err != NULL) {
-        put_back(translation, err);
+        translation_put_back(translation, err);
     } else if (!fetch->found || fetch->item.state != ITEM_READY || fetch->item.due_us > clock_now()) {
         finished(translation);
     } else if (fetch->item.size > CONTENT_MAX) {
-        quarantine(translation, "the letter is larger than this connector translates");
-        write_next(translation);
+        translation_quarantine(translation, "the letter is larger than this connector translates");
+        translation_commit(translation);
     } else {
         (void)buf_reserve(&translation->content, (size_t)fetch->item.size + 1);
         fetch_read(fetch, 0, piece_read);
@@ -446,6 +347,7 @@ static void start_more(struct gateway *gateway, struct pump *pump)
         }
         translation->gateway = gateway;
         translation->pump = pump;
+        translation->begin = pump->queue == QUEUE_HOST_IN ? to_mail_begin : to_host_begin;
         gateway->translating++;
         fetch_init(&translation->fetch, gateway->store, &gateway->hot, key, translation);
         fetch_load(&translation->fetch, loaded);

@@ -1,0 +1,296 @@
+/* mail_in -> host_out: what a letter becomes for each of its host users.
+ *
+ * Facts from a translator; the sender gets his host address, in a commit of its own where it is a new one, so that no address leaves
+ * the process before it is on disk; then, for each recipient, the files in the form of his node. Correlation rows go into the commit
+ * that puts the files into host_out.
+ */
+#include "gateway/translation.h"
+
+#include "address/registry.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/hostfiles.h"
+#include "letter/facts.h"
+#include "letter/options.h"
+#include "letter/resolution.h"
+#include "store/correlation.h"
+#include "translator/ops.h"
+
+#include <stdio.h>
+
+struct to_host {
+    struct buf facts_bytes;
+    struct facts facts;
+    struct registry_request request;
+    size_t recipient; /* the one that is being worked on */
+    struct host_address to;
+    const struct conf_link *link;
+    struct buf options;
+    /* of the correlation rows */
+    struct buf references, subject, stamp;
+};
+
+static void release(struct translation *translation)
+{
+    struct to_host *state = translation->state;
+    facts_release(&state->facts);
+    buf_free(&state->facts_bytes);
+    buf_free(&state->options);
+    buf_free(&state->references);
+    buf_free(&state->subject);
+    buf_free(&state->stamp);
+    mem_free(state);
+    translation->state = NULL;
+    translation->release = NULL;
+}
+
+static void fail(struct translation *translation, const struct err *err)
+{
+    struct err copy = *err;
+    translation_finish(translation, -1, &copy);
+}
+
+static const struct letter_head *head_of(const struct to_host *state)
+{
+    return &state->facts.letters[0];
+}
+
+/* --- correlation --- */
+
+static int add_correlation(struct db *db, struct translation *translation, struct err *err)
+{
+    struct to_host *state = translation->state;
+    const struct letter_head *head = head_of(state);
+    const struct letter_address *reply_to = letter_first(head, LETTER_REPLY_TO);
+    for (size_t i = 0; i < translation->output_count; i++) {
+        const struct output *output = &translation->outputs[i];
+        if (!output->correlate)
+            continue;
+        struct host_address_text proxy = host_address_text(output->origin);
+        struct correlation correlation = { .letter = output->item.letter,
+                                           .host = output->address,
+                                           .proxy = proxy.text,
+                                           .message_id = head->message_id,
+                                           .references = buf_span(&state->references),
+                                           .reply_to = reply_to != NULL ? reply_to->address : SPAN_EMPTY,
+                                           .subject = buf_span(&state->subject),
+                                           .stamp = buf_span(&state->stamp),
+                                           .at_us = output->item.arrived_us };
+        if (correlation_add(db, &correlation, err) == -1)
+            return -1;
+    }
+    return 0;
+}
+
+static void prepare_correlation(struct translation *translation)
+{
+    struct to_host *state = translation->state;
+    const struct letter_head *head = head_of(state);
+    buf_clear(&state->references);
+    buf_clear(&state->subject);
+    buf_clear(&state->stamp);
+    for (size_t i = 0; i < head->reference_count; i++) {
+        if (i > 0)
+            buf_add_u8(&state->references, ' ');
+        buf_add_span(&state->references, head->references[i]);
+    }
+    correlation_subject(head->subject, &state->subject);
+    /* what the host user sees as the date of the note, which an answer quotes: GMT */
+    correlation_stamp(head->has_date ? head->date_us : translation->fetch.item.arrived_us, &state->stamp);
+    translation->also = add_correlation;
+}
+
+/* --- recipients --- */
+
+static void next_recipient(struct translation *translation);
+
+static int add_file(struct translation *translation, struct hostfile *file, bool first, struct err *err)
+{
+    struct to_host *state = translation->state;
+    struct gateway *gateway = translation->gateway;
+    char sender[ITEM_ADDRESS_MAX];
+    unsigned job_id = gateway_job_id(gateway);
+    if (job_id == 0)
+        return err_set(err, ERR_BUSY, "no NJE job id at hand");
+    struct output *output = translation_output(translation, err);
+    if (output == NULL)
+        return -1;
+    span_to_text(translation->fetch.item.sender, sender, sizeof sender);
+    output_init(output, QUEUE_HOST_OUT, translation->fetch.item.letter, sender, host_address_text(state->to).text);
+    (void)snprintf(output->item.door, sizeof output->item.door, "%s", state->link->node.text);
+    if (!first)
+        file->entry_us = gateway_entry_time(gateway);
+    output->origin = state->request.answer.host;
+    output->job_id = job_id;
+    output->entry_us = file->entry_us;
+    output->correlate = first && head_of(state)->message_id.size > 0;
+    return hostfiles_spool(file, job_id, &output->content, err);
+}
+
+static int add_files(struct translation *translation, struct span list, struct err *err)
+{
+    struct reader reader = reader_of(list);
+    struct hostfile file;
+    bool first = true;
+    int step;
+    while ((step = hostfile_next(&reader, &file, err)) == 1) {
+        int added = add_file(translation, &file, first, err);
+        hostfile_release(&file);
+        if (added == -1)
+            return -1;
+        first = false;
+    }
+    if (step == 0 && first)
+        return err_set(err, ERR_BUG, "the translator made no file");
+    return step;
+}
+
+static void encoded(void *arg, struct span output, const struct err *err)
+{
+    struct translation *translation = arg;
+    struct to_host *state = translation->state;
+    struct err failure = ERR_CLEAR;
+    if (err != NULL) {
+        fail(translation, err);
+        return;
+    }
+    if (add_files(translation, output, &failure) == -1) {
+        fail(translation, &failure);
+        return;
+    }
+    state->recipient++;
+    next_recipient(translation);
+}
+
+static int submit_encode(struct translation *translation, struct err *err)
+{
+    struct to_host *state = translation->state;
+    struct gateway *gateway = translation->gateway;
+    struct buf packed = { .at = NULL };
+    struct options options;
+    struct host_resolution resolution = { .from_node = state->request.answer.host.node,
+                                          .from_user = state->request.answer.host.user,
+                                          .to_node = state->to.node,
+                                          .to_user = state->to.user,
+                                          .entry_us = gateway_entry_time(gateway) };
+    if (letter_first(head_of(state), LETTER_FROM) == NULL && letter_first(head_of(state), LETTER_SENDER) == NULL)
+        resolution.from = translation->fetch.item.sender;
+    gateway_node_options(gateway, state->to.node, state->link, &options);
+    host_resolution_pack(&packed, &resolution);
+    buf_clear(&state->options);
+    ops_options(&state->options, &options, buf_span(&packed));
+    buf_free(&packed);
+    if (state->options.failed)
+        return err_set(err, ERR_NO_MEMORY, "out of memory for a letter");
+    translation->translator_job = (struct translator_job){ .op = OP_MAIL_TO_HOST,
+                                                           .input = buf_span(&translation->content),
+                                                           .options = buf_span(&state->options),
+                                                           .done = encoded,
+                                                           .arg = translation };
+    return translator_submit(gateway->translator, &translation->translator_job, err);
+}
+
+static void next_recipient(struct translation *translation)
+{
+    struct to_host *state = translation->state;
+    const struct item *item = &translation->fetch.item;
+    struct gateway *gateway = translation->gateway;
+    struct err err = ERR_CLEAR;
+    for (; state->recipient < item->recipient_count; state->recipient++) {
+        struct span recipient = item->recipients[state->recipient].address;
+        struct err why = ERR_CLEAR;
+        if (border_from_mail(&gateway->border, recipient, &state->to, &why) == -1) {
+            if (translation_failure(translation, recipient, &why, &err) == -1) {
+                fail(translation, &err);
+                return;
+            }
+            continue;
+        }
+        state->link = border_link(&gateway->border, state->to.node);
+        if (submit_encode(translation, &err) == -1)
+            fail(translation, &err);
+        return;
+    }
+    translation_finish(translation, 0, &err);
+}
+
+/* --- the sender --- */
+
+static void registered(void *arg, const struct err *err)
+{
+    struct translation *translation = arg;
+    if (err != NULL) {
+        fail(translation, err);
+        return;
+    }
+    struct to_host *state = translation->state;
+    const struct registry_answer *answer = &state->request.answer;
+    if (answer->how == REGISTRY_OVER_LIMIT || answer->how == REGISTRY_OFF)
+        log_info(LOG_GATEWAY, 31055, "letter %s: its sender gets no host address (%s); it goes out as %s",
+                 translation->fetch.item.id.text, answer->how == REGISTRY_OFF ? "registration is off" : "the limit of the day is reached",
+                 host_address_text(answer->host).text);
+    next_recipient(translation);
+}
+
+/* The person is the first mailbox of From, else Sender, else the envelope sender; nobody for null senders and reports. */
+static void ask_registry(struct translation *translation)
+{
+    struct to_host *state = translation->state;
+    const struct item *item = &translation->fetch.item;
+    const struct letter_head *head = head_of(state);
+    const struct letter_address *who = letter_first(head, LETTER_FROM);
+    if (who == NULL || who->address.size == 0)
+        who = letter_first(head, LETTER_SENDER);
+    state->request = (struct registry_request){ .done = registered, .arg = translation };
+    struct registry_sender *sender = &state->request.sender;
+    sender->now_us = item->arrived_us;
+    (void)snprintf(sender->peer, sizeof sender->peer, "%s", item->peer);
+    if (item->sender.size > 0 && head->report_type.size == 0) {
+        struct span address = who != NULL && who->address.size > 0 ? who->address : item->sender;
+        if (mailkey_of(address, &sender->key, NULL) == 0 && who != NULL)
+            span_to_text(who->name, sender->name, sizeof sender->name);
+    }
+    if (registry_ask(translation->gateway->registry, &state->request))
+        registered(translation, NULL);
+}
+
+static void facts_came(void *arg, struct span output, const struct err *err)
+{
+    struct translation *translation = arg;
+    struct to_host *state = translation->state;
+    struct err failure = err != NULL ? *err : ERR_CLEAR;
+    buf_clear(&state->facts_bytes);
+    buf_add_span(&state->facts_bytes, output);
+    if (err == NULL && state->facts_bytes.failed)
+        (void)err_set(&failure, ERR_NO_MEMORY, "out of memory for a letter");
+    if (failure.id == ERR_NONE && facts_parse(buf_span(&state->facts_bytes), &state->facts, &failure) == 0 &&
+        state->facts.letter_count == 0)
+        (void)err_set(&failure, ERR_BUG, "the translator found no letter");
+    if (failure.id != ERR_NONE) {
+        fail(translation, &failure);
+        return;
+    }
+    prepare_correlation(translation);
+    ask_registry(translation);
+}
+
+void to_host_begin(struct translation *translation)
+{
+    struct err err = ERR_CLEAR;
+    if (translation->release != NULL)
+        translation->release(translation);
+    struct to_host *state = mem_zero(sizeof *state);
+    if (state == NULL) {
+        (void)err_set(&err, ERR_NO_MEMORY, "out of memory for a letter");
+        translation_finish(translation, -1, &err);
+        return;
+    }
+    translation->state = state;
+    translation->release = release;
+    translation->translator_job = (struct translator_job){ .op = OP_MAIL_FACTS,
+                                                           .input = buf_span(&translation->content),
+                                                           .done = facts_came,
+                                                           .arg = translation };
+    if (translator_submit(translation->gateway->translator, &translation->translator_job, &err) == -1)
+        translation_finish(translation, -1, &err);
+}
