@@ -15,6 +15,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -185,15 +186,15 @@ static void take_report(struct translator *pool, const struct zygote_report *rep
     message_close(fds, count);
 }
 
-/* How the zygote ended, for people. It is the daemon's child, so its status waits for us; but it may still be going. */
-static void describe_zygote(struct zygote *zygote, char *to_r, size_t room)
+/* How the zygote ended, for people. A socket is closed a moment before a process has ended; the signal makes the wait
+ * short also where it only closed its socket, and does not change how one ends that is ending already. */
+static void describe_zygote(const struct zygote *zygote, char *to_r, size_t room)
 {
     siginfo_t end = { .si_pid = 0 };
-    if (waitid(P_PID, (id_t)zygote->pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid != 0)
+    (void)kill(zygote->pid, SIGKILL);
+    if (waitid(P_PID, (id_t)zygote->pid, &end, WEXITED | WNOWAIT) == 0)
         (void)snprintf(to_r, room, "it %s %d", end.si_code == CLD_EXITED ? "ended with status" : "was killed by signal",
                        end.si_status);
-    else
-        (void)snprintf(to_r, room, "it closed its socket");
 }
 
 static void zygote_readable(evutil_socket_t fd, short what, void *arg)
@@ -212,7 +213,7 @@ static void zygote_readable(evutil_socket_t fd, short what, void *arg)
         return;
     }
     message_close(fds, count);
-    char why[64] = "it says what it cannot mean";
+    char why[64] = "it does not make sense";
     if (size == 0 || (size == -1 && errno == ECONNRESET))
         describe_zygote(pool->shared.zygote, why, sizeof why);
     pool_lost(pool, why);

@@ -277,7 +277,13 @@ static void test_memory(void **state)
 {
     (void)state;
     open_or_fail((struct translator_options){ .children = 1, .memory_limit = 128 << 20 });
+#ifdef OVVM_SANITIZED /* whether their allocator says no or ends the process is an option of theirs */
+    struct test_job test = { .ended = false };
+    run_job(&test, TEST_EAT, SPAN_EMPTY);
+    assert_true(test.err.id == ERR_NO_MEMORY || test.err.id == ERR_TRANSLATOR_DIED);
+#else
     assert_fails(TEST_EAT, ERR_NO_MEMORY, "all eaten");
+#endif
     close_pool();
 }
 
@@ -285,7 +291,9 @@ static void test_sandbox(void **state)
 {
     (void)state;
     open_or_fail((struct translator_options){ .children = 1 });
-    for (int op = TEST_OPEN; op <= TEST_TRACE; op++) {
+    assert_fails(TEST_OPEN, ERR_NOT_ALLOWED, "open: Permission denied");
+    assert_fails(TEST_CHARSET, ERR_NOT_ALLOWED, "iconv_open");
+    for (int op = TEST_CREATE; op <= TEST_TRACE; op++) {
 #ifdef OVVM_SANITIZED
         struct test_job test = { .ended = false };
         run_job(&test, (enum test_op)op, SPAN_EMPTY);

@@ -156,6 +156,10 @@ static void add_rules(struct filter *filter)
     allow_where(filter, "memfd_create", SCMP_A1_64(SCMP_CMP_EQ, MFD_CLOEXEC | MFD_ALLOW_SEALING));
     allow_where(filter, "fcntl", SCMP_A1_64(SCMP_CMP_EQ, F_ADD_SEALS));
     allow_where(filter, "fcntl", SCMP_A1_64(SCMP_CMP_EQ, F_GET_SEALS));
+    /* libraries look for files that they can go without, such as iconv_open for a charset that nobody has asked for
+     * before; they hear that there is none, while whoever wants to write a file is ended */
+    add(filter, SCMP_ACT_ERRNO(EACCES), "openat", 1,
+        &SCMP_A2_64(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
     /* itself only, for abort(3) */
     allow_where(filter, "tgkill", SCMP_A0_64(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 #ifdef OVVM_SANITIZED

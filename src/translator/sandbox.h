@@ -2,9 +2,10 @@
  *
  * Once entered, a process can compute, use memory up to its limit, read and write descriptors it has, and make sealed
  * memory files. It cannot open a file, make a socket or a process, signal anybody, map code, or get new rights; trying
- * ends it with SIGSYS (seccomp(2), SECCOMP_RET_KILL_PROCESS). Programs built with sanitizers have a profile of their
- * own: what their runtimes ask for is let through or answered with EACCES, and files are among it, so that a finding
- * is printed and not cut off by the sandbox.
+ * ends it with SIGSYS (seccomp(2), SECCOMP_RET_KILL_PROCESS). Opening a file for reading is answered with EACCES
+ * instead, because libraries try that and go on without (iconv_open of a rare charset must not cost a letter). Programs
+ * built with sanitizers have a profile of their own: what their runtimes ask for is let through or answered with
+ * EACCES, and files are among it, so that a finding is printed and not cut off by the sandbox.
  */
 #ifndef OVVM_TRANSLATOR_SANDBOX_H
 #define OVVM_TRANSLATOR_SANDBOX_H

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <iconv.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,9 @@ static void *volatile nowhere; /* what a compiler cannot see through */
 
 static int init(struct err *err)
 {
+    iconv_t first = iconv_open("UTF-8", "UTF-16"); /* loads the list of charsets */
+    if (first != (iconv_t)-1)
+        (void)iconv_close(first);
     return getenv(TEST_OPS_UNFIT) == NULL ? 0 : err_set(err, ERR_CONFIG, "this system has no code pages");
 }
 
@@ -99,8 +103,8 @@ static int trespass(enum test_op op, struct err *err)
 {
     char *nothing[] = { NULL };
     switch (op) {
-    case TEST_OPEN:
-        return forbidden(open("/etc/passwd", O_RDONLY | O_CLOEXEC), "open", err);
+    case TEST_CREATE:
+        return forbidden(open("/tmp/ovvm-trespass", O_WRONLY | O_CREAT | O_CLOEXEC, 0600), "creat", err);
     case TEST_SOCKET:
         return forbidden(socket(AF_INET, SOCK_STREAM, 0), "socket", err);
     case TEST_EXEC:
@@ -157,6 +161,10 @@ static int run(int number, struct span input, struct span options, struct buf *o
         buf_add_fill(output, 'x', HUGE_OUTPUT);
         return 0;
     case TEST_OPEN:
+        return forbidden(open("/etc/passwd", O_RDONLY | O_CLOEXEC), "open", err);
+    case TEST_CHARSET:
+        return forbidden(iconv_open("UTF-8", "EUC-TW") == (iconv_t)-1 ? -1 : 0, "iconv_open", err);
+    case TEST_CREATE:
     case TEST_SOCKET:
     case TEST_EXEC:
     case TEST_FORK:

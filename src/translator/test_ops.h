@@ -19,11 +19,13 @@ enum test_op {
     TEST_ABORT,
     TEST_EXIT, /* status 7 */
     TEST_HANG,
-    TEST_MUTE, /* closes its socket and hangs */
-    TEST_EAT,  /* memory, until there is none: ERR_NO_MEMORY */
-    TEST_HUGE, /* 8 MiB of output */
+    TEST_MUTE,    /* closes its socket and hangs */
+    TEST_EAT,     /* memory, until there is none: ERR_NO_MEMORY */
+    TEST_HUGE,    /* 8 MiB of output */
+    TEST_OPEN,    /* a file for reading */
+    TEST_CHARSET, /* an iconv handle that needs a file */
     /* what the sandbox forbids */
-    TEST_OPEN,
+    TEST_CREATE, /* a file */
     TEST_SOCKET,
     TEST_EXEC,
     TEST_FORK,
