@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -42,6 +43,8 @@ struct loop *loop_new(void)
     struct loop *loop = mem_zero(sizeof *loop);
     if (loop == NULL)
         return NULL;
+    /* libevent writes to sockets with writev, which would end the process where the peer has closed */
+    (void)signal(SIGPIPE, SIG_IGN);
     loop->wake_fd = -1;
     loop->last = &loop->first;
     (void)pthread_mutex_init(&loop->lock, NULL);

@@ -10,7 +10,8 @@
 
 struct loop;
 
-struct loop *loop_new(void); /* NULL: out of memory or descriptors */
+/* NULL: out of memory or descriptors. From then on the process ignores SIGPIPE. */
+struct loop *loop_new(void);
 void loop_free(struct loop *loop);
 struct event_base *loop_base(struct loop *loop);
 /* Runs until loop_stop. */

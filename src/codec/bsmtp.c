@@ -30,16 +30,13 @@ static enum bsmtp_kind kind_of(struct span line)
     return is_header_line(line) ? BSMTP_HEADERS : BSMTP_NONE;
 }
 
-enum bsmtp_kind bsmtp_detect(const struct records *records, const struct ebcdic_page *page)
+enum bsmtp_kind bsmtp_detect(const struct records *records)
 {
     struct reader walk = records_walk(records);
     struct span record;
-    struct buf line = { 0 };
-    if (records_next(&walk, &record))
-        (void)ebcdic_to_utf8(page, span_slice(record, 0, BSMTP_COLUMNS), &line);
-    enum bsmtp_kind kind = kind_of(buf_span(&line));
-    buf_free(&line);
-    return kind;
+    uint8_t card[BSMTP_COLUMNS];
+    (void)records_next(&walk, &record);
+    return kind_of(ebcdic_peek(record, card, sizeof card));
 }
 
 int bsmtp_open(struct bsmtp *bsmtp, const struct records *records, const struct ebcdic_page *page, bool dot_stuffed,
@@ -56,8 +53,7 @@ int bsmtp_open(struct bsmtp *bsmtp, const struct records *records, const struct 
     if (bsmtp->text.failed || bsmtp->recipients == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for a BSMTP file");
     bsmtp->lines = reader_of(buf_span(&bsmtp->text));
-    struct reader look = bsmtp->lines;
-    bsmtp->kind = kind_of(reader_until(&look, '\n'));
+    bsmtp->kind = bsmtp_detect(records);
     if (bsmtp->kind == BSMTP_NONE)
         return err_set(err, ERR_BAD_CONTENT, "neither HELO nor a mail header in the first line");
     return 0;
@@ -101,12 +97,21 @@ static struct span path_of(struct span rest)
     return span_trim(rest);
 }
 
+/* Bytes that no address has, and that would make another line of it on its way. */
+static bool is_path(struct span path)
+{
+    for (size_t i = 0; i < path.size; i++)
+        if (path.at[i] < 0x20 || path.at[i] == 0x7F || path.at[i] == '<' || path.at[i] == '>')
+            return false;
+    return true;
+}
+
 static int add_recipient(struct bsmtp *bsmtp, struct span path, size_t *count, struct err *err)
 {
     if (*count == BSMTP_RECIPIENTS_MAX)
         return err_set(err, ERR_TOO_MANY, "line %zu: more than %d recipients", bsmtp->line_number,
                        BSMTP_RECIPIENTS_MAX);
-    if (path.size == 0)
+    if (path.size == 0 || !is_path(path))
         return err_set(err, ERR_BAD_CONTENT, "line %zu: RCPT without an address", bsmtp->line_number);
     bool full = *count >= RECIPIENTS_FIRST && (*count & (*count - 1)) == 0; /* at 8, 16, 32 ... */
     if (full) {
@@ -187,6 +192,8 @@ int bsmtp_next(struct bsmtp *bsmtp, struct bsmtp_message *message_r, struct err 
             mail = true;
             message_r->from = path_of(rest);
             message_r->recipient_count = 0;
+            if (!is_path(message_r->from))
+                return err_set(err, ERR_BAD_CONTENT, "line %zu: MAIL without an address", bsmtp->line_number);
         } else if (command(line, "RSET", &rest)) {
             mail = false;
         } else if (command(line, "RCPT TO:", &rest) && mail) {
@@ -245,11 +252,11 @@ static bool add_line(struct building *building, const char *label, struct span v
 static int add_address(struct building *building, const char *label, struct span address, const char *end,
                        struct err *err)
 {
-    if (add_line(building, label, address, end, false))
+    if (is_path(address) && add_line(building, label, address, end, false))
         return 0;
     char shown[64];
     span_to_text(address, shown, sizeof shown);
-    return err_set(err, ERR_BAD_ADDRESS, "\"%s\" does not fit in %d columns of BSMTP", shown, BSMTP_COLUMNS);
+    return err_set(err, ERR_BAD_ADDRESS, "\"%s\" cannot stand in %d columns of BSMTP", shown, BSMTP_COLUMNS);
 }
 
 static int finish(const struct building *building, size_t *substituted_r, struct err *err)

@@ -19,7 +19,7 @@ enum bsmtp_kind {
     BSMTP_ENVELOPE, /* it begins with HELO */
     BSMTP_HEADERS   /* it begins with a header line of RFC 5322: recipients are in the header or the tag */
 };
-enum bsmtp_kind bsmtp_detect(const struct records *records, const struct ebcdic_page *page);
+enum bsmtp_kind bsmtp_detect(const struct records *records);
 
 struct bsmtp {
     enum bsmtp_kind kind;
@@ -64,13 +64,13 @@ struct bsmtp_letter {
     struct span subject; /* UTF-8, as text and subject below */
     struct span text;
 };
-/* ERR_BAD_ADDRESS where an address does not fit in its line: give the proxy's instead. */
+/* ERR_BAD_ADDRESS where an address does not fit in its line or has a control character: give the proxy's instead. */
 int bsmtp_build_ce(const struct bsmtp_letter *letter, const struct ebcdic_page *page, struct records *cards,
                    size_t *substituted_r, struct err *err);
 
 /* A whole RFC 5322 message (UTF-8, lines ended by LF or CRLF) in an envelope for a mailer: dots doubled, QUIT at the
  * end. Lines longer than 80 become longer records, which plain cards cannot hold: encode the message so, or send it as
- * NETDATA. ERR_BAD_ADDRESS where an address does not fit in a card. */
+ * NETDATA. ERR_BAD_ADDRESS as above. */
 int bsmtp_build(struct name8 node, struct span sender, const struct span *recipients, size_t recipient_count,
                 struct span message, const struct ebcdic_page *page, struct records *cards, size_t *substituted_r,
                 struct err *err);

@@ -162,7 +162,7 @@ static void what_is_wrong_is_named_by_line(void **state)
     struct bsmtp bsmtp;
     struct err err = ERR_CLEAR;
     corpus_add_text(&text, "Just a letter");
-    assert_int_equal(bsmtp_detect(&text, &ebcdic_page_037), BSMTP_NONE);
+    assert_int_equal(bsmtp_detect(&text), BSMTP_NONE);
     assert_int_equal(bsmtp_open(&bsmtp, &text, &ebcdic_page_037, true, &err), -1);
     bsmtp_close(&bsmtp);
     records_free(&text);

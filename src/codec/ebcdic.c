@@ -35,6 +35,16 @@ const struct ebcdic_page *ebcdic_page_at(size_t index)
     return index < EBCDIC_PAGES ? ebcdic_pages[index] : NULL;
 }
 
+struct span ebcdic_peek(struct span record, uint8_t *to_r, size_t room)
+{
+    size_t size = record.size < room ? record.size : room;
+    for (size_t i = 0; i < size; i++) {
+        uint8_t letter = ebcdic_037_to_latin1[record.at[i]];
+        to_r[i] = record.at[i] < EBCDIC_BLANK ? ' ' : letter >= 0x20 && letter < 0x7F ? letter : '?';
+    }
+    return span_of(to_r, size);
+}
+
 /* Keeps from_unicode sorted; the first byte for a code wins. */
 static void add_code(struct ebcdic_page *page, uint16_t code, uint8_t byte)
 {

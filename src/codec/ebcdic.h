@@ -32,6 +32,10 @@ extern const struct ebcdic_page ebcdic_page_037;
 extern const uint8_t ebcdic_037_to_latin1[EBCDIC_CODES];
 extern const uint8_t latin1_to_ebcdic_037[EBCDIC_CODES];
 
+/* The first bytes of a record as ASCII, in the set that all pages share, into `room` bytes: to recognise what it is
+ * without needing memory. Controls become blanks, other characters '?'. */
+struct span ebcdic_peek(struct span record, uint8_t *to_r, size_t room);
+
 /* By number, with or without IBM, IBM-, CP or CP- before it, any case, leading zeros optional ("37", "IBM-037",
  * "cp1047"). NULL where it is not compiled in. */
 const struct ebcdic_page *ebcdic_page_find(struct span name);

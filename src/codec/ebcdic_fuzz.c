@@ -9,7 +9,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
 {
     struct buf utf8 = { 0 };
     struct buf host = { 0 };
-    const struct ebcdic_page *page = ebcdic_page_at(size > 0 ? at[0] % 16 : 0);
+    const struct ebcdic_page *page = ebcdic_page_at(size > 0 ? at[0] : 0);
+    if (page == NULL)
+        page = &ebcdic_page_037;
     struct span input = span_of(at, size);
     size_t undefined = ebcdic_to_utf8(page, input, &utf8);
     size_t substituted = 0;

@@ -5,7 +5,7 @@
 
 #include "codec/ebcdic.h"
 
-enum { EBCDIC_PAGES = 16 };
+enum { EBCDIC_PAGES = 31 };
 
 /* A character that a page may lack, and 1 to 3 ASCII characters that say nearly the same. */
 struct ebcdic_substitute {

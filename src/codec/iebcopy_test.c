@@ -11,78 +11,6 @@
 
 #include <cmocka.h>
 
-static json_t *member_of(json_t *members, const char *name)
-{
-    size_t index;
-    json_t *member;
-    json_array_foreach(members, index, member)
-    {
-        if (strcmp(json_string_value(json_object_get(member, "name")), name) == 0)
-            return member;
-    }
-    fail_msg("member %s should not be there", name);
-    return NULL;
-}
-
-static void assert_members(const struct records *unload, json_t *expected)
-{
-    json_t *members = json_object_get(expected, "members");
-    struct iebcopy iebcopy;
-    struct iebcopy_member member;
-    struct err err = ERR_CLEAR;
-    size_t found = 0;
-    int more;
-    assert_int_equal(iebcopy_open(&iebcopy, unload, &err), 0);
-    assert_int_equal(iebcopy.lrecl, json_integer_value(json_object_get(expected, "lrecl")));
-    assert_true(iebcopy.pdse == (strcmp(json_string_value(json_object_get(expected, "container")), "PDSE") == 0));
-    while ((more = iebcopy_next(&iebcopy, &member, &err)) == 1) {
-        json_t *wanted = member_of(members, member.name);
-        found++;
-        assert_true(json_is_true(json_object_get(wanted, "alias_of")) == (member.alias_of != NULL));
-        if (member.alias_of != NULL)
-            continue;
-        struct buf bytes = { 0 };
-        char hex[65];
-        records_join(member.records, &bytes);
-        corpus_sha256(buf_span(&bytes), hex);
-        assert_int_equal(bytes.size, json_integer_value(json_object_get(wanted, "size")));
-        assert_string_equal(hex, json_string_value(json_object_get(wanted, "sha256")));
-        buf_free(&bytes);
-    }
-    /* the members of a file that was cut short are those that were whole */
-    size_t index;
-    size_t whole = 0;
-    json_t *wanted;
-    json_array_foreach(members, index, wanted) whole +=
-        json_object_get(wanted, "sha256") != NULL || json_is_true(json_object_get(wanted, "alias_of"));
-    assert_int_equal(found, whole);
-    assert_int_equal(more, whole == json_array_size(members) ? 0 : -1);
-    iebcopy_close(&iebcopy);
-}
-
-static void members_of_real_libraries_are_found(void **state)
-{
-    (void)state;
-    json_t *golden = corpus_json("netdata/golden.json");
-    size_t index;
-    json_t *entry;
-    json_array_foreach(json_object_get(golden, "files"), index, entry)
-    {
-        char name[64];
-        (void)snprintf(name, sizeof name, "netdata/%s", json_string_value(json_object_get(entry, "file")));
-        struct buf bytes = { 0 };
-        struct netdata_stream stream;
-        struct err err = ERR_CLEAR;
-        corpus_read(name, &bytes);
-        (void)netdata_decode(buf_span(&bytes), &stream, &err);
-        assert_members(&stream.files[0].records,
-                       json_array_get(json_object_get(json_object_get(entry, "xmi"), "files"), 0));
-        netdata_release(&stream);
-        buf_free(&bytes);
-    }
-    json_decref(golden);
-}
-
 /* --- by hand --- */
 #define COPYR1_FB4 \
     "00CA6D0F0200" \
@@ -211,7 +139,6 @@ static void damage_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(members_of_real_libraries_are_found),
         cmocka_unit_test(aliases_name_their_member),
         cmocka_unit_test(damage_is_an_error),
     };

@@ -58,8 +58,8 @@ static bool split_address(struct span *rest, struct span *user_r, struct span *n
     }
     /* USER--NODE or USER -NODE: the hyphens belong to neither (Q107105, Q115457) */
     for (size_t hyphen = 1; hyphen + 2 < first.size; hyphen++) {
-        if (first.at[hyphen] != '-' || first.at[hyphen + 1] != '-')
-            continue;
+        if (first.at[hyphen] != '-' || first.at[hyphen + 1] != '-' || first.at[hyphen + 2] == '-')
+            continue; /* a user id may end in a hyphen, a node does not begin with one */
         *user_r = span_slice(first, 0, hyphen);
         *node_r = span_slice(first, hyphen + 2, SIZE_MAX);
         return true;
@@ -85,7 +85,8 @@ bool note_address_parse(struct span *text, struct note_address *address_r)
     struct span rest = skip_blanks(*text);
     struct span user = SPAN_EMPTY;
     struct span node = SPAN_EMPTY;
-    if (!split_address(&rest, &user, &node) || name8_parse(user, "user id", &address_r->user, NULL) != 0 ||
+    if (!split_address(&rest, &user, &node) || (node.size > 0 && node.at[0] == '-') ||
+        name8_parse(user, "user id", &address_r->user, NULL) != 0 ||
         name8_parse(node, "node", &address_r->node, NULL) != 0) {
         *address_r = (struct note_address){ .user = { .text = "" } };
         return false;

@@ -63,31 +63,6 @@ static void a_note_as_cms_sends_it(void **state)
     note_release(&note);
 }
 
-static void the_real_note_is_read(void **state)
-{
-    (void)state;
-    struct records cards = { .count = 0 };
-    struct buf bytes = { 0 };
-    struct netdata_stream stream;
-    struct err err = ERR_CLEAR;
-    corpus_cards("spool/spool.cmsnote", &cards);
-    records_join(&cards, &bytes);
-    assert_int_equal(netdata_decode(buf_span(&bytes), &stream, &err), 0);
-    assert_true(stream.files[0].message);
-    struct note note;
-    assert_int_equal(note_parse(&stream.files[0].records, &ebcdic_page_037, &note, &err), 0);
-    assert_true(note.understood);
-    assert_int_equal(note.date.us, NOV_13_1993_21_52_42);
-    assert_string_equal(note.from.user.text, stream.from_user.text);
-    assert_string_equal(note.from.node.text, stream.from_node.text);
-    assert_string_equal(note.to[0].user.text, stream.to_user.text);
-    assert_span(note.body, "Test");
-    note_release(&note);
-    netdata_release(&stream);
-    records_free(&cards);
-    buf_free(&bytes);
-}
-
 static void replies_and_subjects_are_recognised(void **state)
 {
     (void)state;
@@ -217,13 +192,9 @@ static void a_long_subject_is_not_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_note_as_cms_sends_it),
-        cmocka_unit_test(the_real_note_is_read),
-        cmocka_unit_test(replies_and_subjects_are_recognised),
-        cmocka_unit_test(many_recipients_are_found),
-        cmocka_unit_test(what_is_not_understood_stays_readable),
-        cmocka_unit_test(our_note_is_that_of_the_example),
-        cmocka_unit_test(a_long_subject_is_not_lost),
+        cmocka_unit_test(a_note_as_cms_sends_it),          cmocka_unit_test(replies_and_subjects_are_recognised),
+        cmocka_unit_test(many_recipients_are_found),       cmocka_unit_test(what_is_not_understood_stays_readable),
+        cmocka_unit_test(our_note_is_that_of_the_example), cmocka_unit_test(a_long_subject_is_not_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,53 +102,12 @@ static void machine_prints_before_it_moves(void **state)
     records_free(&to);
 }
 
-/* Every word of the file, in order, is in the lines. */
-static void assert_nothing_lost(const char *name, enum print_control control, size_t pages, const char *first)
-{
-    struct records from = { .count = 0 };
-    struct records to = { .count = 0 };
-    struct print_facts facts;
-    struct span record;
-    size_t letters_in = 0;
-    size_t letters_out = 0;
-    corpus_cards(name, &from);
-    print_to_lines(&from, control, &to, &facts);
-    struct reader walk = records_walk(&from);
-    while (records_next(&walk, &record))
-        for (size_t i = 1; i < record.size; i++)
-            letters_in += record.at[i] > 0x40;
-    walk = records_walk(&to);
-    while (records_next(&walk, &record))
-        for (size_t i = 0; i < record.size; i++)
-            letters_out += record.at[i] > 0x40;
-    assert_int_equal(facts.merged, 0);
-    assert_int_equal(facts.unknown, 0);
-    assert_int_equal(facts.pages, pages);
-    assert_int_equal(letters_in, letters_out);
-    walk = records_walk(&to);
-    assert_true(records_next(&walk, &record));
-    struct buf utf8 = { 0 };
-    (void)ebcdic_to_utf8(&ebcdic_page_037, record, &utf8);
-    assert_true(span_starts_with(buf_span(&utf8), span_text(first)));
-    buf_free(&utf8);
-    records_free(&from);
-    records_free(&to);
-}
-
-static void real_print_files_are_read(void **state)
-{
-    (void)state;
-    assert_nothing_lost("spool/spool.vmprint", PRINT_MACHINE, 1, "FILE: PROFILE  ADMDEFS  A");
-    assert_nothing_lost("spool/spool.mvsout3", PRINT_MACHINE, 5, "                   J E S 2  J O B  L O G");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asa_moves_before_it_prints),
         cmocka_unit_test(an_overprint_eats_no_line),
         cmocka_unit_test(machine_prints_before_it_moves),
-        cmocka_unit_test(real_print_files_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,8 +47,8 @@ static size_t find_word(struct span text, const char *word)
 /* The text behind `MSG:FROM:`, or an empty span where this is no header. */
 static struct span header_text(struct span line)
 {
-    /* one byte of any kind before it: X'FE', which is U+00DA or the like in UTF-8, a blank, or nothing */
-    for (size_t at = 0; at <= 3; at++) {
+    /* one byte of any kind before it: X'FE', a blank, or nothing */
+    for (size_t at = 0; at <= 1; at++) {
         struct span text = span_slice(line, at, SIZE_MAX);
         if (starts_nocase(text, "MSG:FROM:") || starts_nocase(text, "MSG FROM:"))
             return after_word(text, "MSG:FROM:");
@@ -59,32 +59,16 @@ static struct span header_text(struct span line)
     return SPAN_EMPTY;
 }
 
-/* A card as UTF-8 without the bytes that are no text. */
-static void card_text(struct span record, const struct ebcdic_page *page, struct buf *to)
+bool profs_detect(struct span record)
 {
-    for (size_t i = 0; i < record.size; i++) {
-        uint8_t byte = record.at[i];
-        if (byte < EBCDIC_BLANK)
-            buf_add_u8(to, ' '); /* X'01', X'00': marks of the record, not text */
-        else
-            (void)ebcdic_to_utf8(page, span_of(&byte, 1), to);
-    }
+    uint8_t card[CARD_COLUMNS];
+    return header_text(ebcdic_peek(record, card, sizeof card)).size > 0;
 }
 
-bool profs_detect(struct span record, const struct ebcdic_page *page)
+static int parse_header(struct span record, struct profs_note *note, struct err *err)
 {
-    struct buf line = { 0 };
-    card_text(span_slice(record, 0, CARD_COLUMNS), page, &line);
-    bool found = header_text(buf_span(&line)).size > 0;
-    buf_free(&line);
-    return found;
-}
-
-static int parse_header(struct span record, const struct ebcdic_page *page, struct profs_note *note, struct err *err)
-{
-    struct buf line = { 0 };
-    card_text(record, page, &line);
-    struct span rest = header_text(buf_span(&line));
+    uint8_t card[CARD_COLUMNS];
+    struct span rest = header_text(ebcdic_peek(record, card, sizeof card));
     bool good = rest.size > 0 && note_address_parse(&rest, &note->from);
     rest = span_trim(rest);
     if (good && starts_nocase(rest, "TO:")) {
@@ -99,7 +83,6 @@ static int parse_header(struct span record, const struct ebcdic_page *page, stru
         rest = span_slice(rest, slash - 2, SIZE_MAX);
     note->has_date = good && date_parse(span_trim(rest), &note->date, NULL) == 0;
     note->ack_wanted = record.size > ACK_COLUMN && record.at[ACK_COLUMN] == MARK_ACK;
-    buf_free(&line);
     return good ? 0 : err_set(err, ERR_BAD_CONTENT, "the first record is no header of a PROFS note");
 }
 
@@ -137,19 +120,18 @@ static void take_text(struct span record, const struct ebcdic_page *page, struct
     record = span_trim_end(record, EBCDIC_BLANK);
     if (span_find(record, 0x00) < record.size)
         taking->cut = true;
-    struct buf line = { 0 };
-    size_t undefined = ebcdic_to_utf8(page, record, &line);
+    size_t begin = note->text.size;
+    size_t undefined = ebcdic_to_utf8(page, record, &note->text);
+    struct span line = span_slice(buf_span(&note->text), begin, SIZE_MAX);
     if (taking->records == 1)
-        taking->to_first = starts_nocase(buf_span(&line), "To:");
-    if (!taking->cut && is_bracket_record(note, buf_span(&line)))
-        taking->cut = true;
-    if (!taking->cut) {
-        note->undefined += undefined;
-        buf_add_span(&note->text, buf_span(&line));
-        buf_add_u8(&note->text, '\n');
+        taking->to_first = starts_nocase(line, "To:");
+    taking->cut |= is_bracket_record(note, line);
+    if (taking->cut) {
+        note->text.size = begin;
+        return;
     }
-    note->text.failed |= line.failed;
-    buf_free(&line);
+    note->undefined += undefined;
+    buf_add_u8(&note->text, '\n');
 }
 
 static bool labelled(struct span line, const char *label, struct span *value_r)
@@ -248,8 +230,7 @@ static size_t take_records(struct reader *walk, const struct ebcdic_page *page, 
     for (;;) {
         struct reader look = *walk;
         struct span record;
-        if (!records_next(&look, &record) ||
-            (taking->records > 0 && profs_detect(record, page) && is_card_mark(record)))
+        if (!records_next(&look, &record) || (taking->records > 0 && is_card_mark(record) && profs_detect(record)))
             return taking->records;
         *walk = look;
         taking->records++;
@@ -268,7 +249,7 @@ int profs_next(struct reader *walk, const struct ebcdic_page *page, struct profs
     struct span record;
     if (!records_next(walk, &record))
         return 0;
-    if (parse_header(record, page, note_r, err) != 0)
+    if (parse_header(record, note_r, err) != 0)
         return -1;
     struct buf subject = { 0 };
     struct taking taking = { .records = 0 };

@@ -39,7 +39,7 @@ struct profs_note {
 
 /* Is this record the header of a PROFS note? `MSG:FROM: ` or `MSG FROM: ` after one byte of any kind (X'FE'; a table
  * may have made it a blank), or `From: USER --NODE` with `Date and Time` (the gateway of 1993, Q115457). */
-bool profs_detect(struct span record, const struct ebcdic_page *page);
+bool profs_detect(struct span record);
 
 /* Takes the next note off `walk` (records_walk): to its trailer, the next header, or the end. 1: a note, to be
  * released; 0: no more records; -1: ERR_BAD_CONTENT where the first record is no header, ERR_NO_MEMORY. */

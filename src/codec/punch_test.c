@@ -99,27 +99,6 @@ static void a_line_fills_as_many_cards_as_it_needs(void **state)
     records_free(&cards);
 }
 
-static void a_real_deck_is_read(void **state)
-{
-    (void)state;
-    struct records cards = { .count = 0 };
-    corpus_cards("spool/spool.sysinjob", &cards);
-    struct punch_walk walk = punch_walk_of(&cards);
-    struct punch_file file;
-    struct span card;
-    assert_true(punch_next_file(&walk, &file));
-    assert_string_equal(file.name, "PROFILE");
-    assert_string_equal(file.type, "ADMDEFS");
-    assert_string_equal(file.mode, "A1");
-    assert_string_equal(file.date, "11/12/92 10:56:32");
-    size_t count = 0;
-    while (punch_next_card(&walk, &card))
-        count++;
-    assert_int_equal(count + 1, cards.count);
-    assert_false(punch_next_file(&walk, &file));
-    records_free(&cards);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,7 +106,6 @@ int main(void)
         cmocka_unit_test(every_header_begins_a_file),
         cmocka_unit_test(a_deck_without_cards_has_no_file),
         cmocka_unit_test(a_line_fills_as_many_cards_as_it_needs),
-        cmocka_unit_test(a_real_deck_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* test_corpus: real host files for the codec tests, read in place from the folder that OVVM_CORPUS names.
- * They belong to others and are not part of the project: where they are absent a test skips and says so. */
+ * They belong to others and are not part of the project: corpus_test skips where they are absent. */
 #ifndef OVVM_CODEC_TEST_CORPUS_H
 #define OVVM_CODEC_TEST_CORPUS_H
 
@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-/* Skips the running test where OVVM_CORPUS is unset. The buf is the caller's. */
+/* Fails the running test where OVVM_CORPUS is unset or has no such file. The buf is the caller's. */
 void corpus_read(const char *name, struct buf *to);
 /* The caller gives it back with json_decref. */
 json_t *corpus_json(const char *name);

@@ -174,7 +174,7 @@ static int take_to(const char *text, struct host_options *options_r, struct err 
 /* Names first: FROM and TO of a later option may leave the node out, wherever --node and --peer stand. */
 static int take(enum option_id id, char **operands, bool names, struct host_options *options_r, struct err *err)
 {
-    unsigned seconds;
+    unsigned seconds = 0;
     if (names != (id == OPTION_NODE || id == OPTION_PEER))
         return 0;
     switch (id) {

@@ -100,6 +100,12 @@ bool nje_in_stalled(const struct nje_link *link)
 
 /* --- permission --- */
 
+/* SYSIN for SYSOUT of the same number, and the reverse. */
+static const struct nje_in *twin_of(const struct nje_in *in)
+{
+    return &in->link->in[in->stream - 1 + (in->sysin ? 0 : NJE_STREAMS)];
+}
+
 static bool ignores_refusal(const struct nje_link *link)
 {
     return link->kind == NJE_VM370 || link->kind == NJE_NJE38; /* B0 means nothing to them */
@@ -128,7 +134,14 @@ void nje_in_request(struct nje_session *session, uint8_t rcb, bool fast_open)
     }
     in->state = NJE_IN_WITHHELD;
     if (!fast_open)
-        return;                   /* the pump permits it where there is room */
+        return; /* the pump permits it where there is room */
+    if (active(twin_of(in))) {
+        /* its data cannot be put off, and the spool, which knows streams by number, would take one for the other */
+        struct err err = ERR_CLEAR;
+        (void)err_set(&err, ERR_PROTOCOL, "FAST OPEN on stream %d while a file of the other kind is on it", in->stream);
+        nje_session_end(session, &err);
+        return;
+    }
     in->state = NJE_IN_PERMITTED; /* its data follow without waiting, and no A0 may be sent */
     in->progress_us = clock_steady();
 }
@@ -143,8 +156,7 @@ void nje_in_permit(struct nje_session *session)
     for (int i = 1; i <= NJE_IN_STREAMS && busy < link->streams && !link->draining; i++) {
         int at = (link->last_permitted + i) % NJE_IN_STREAMS;
         struct nje_in *in = &link->in[at];
-        const struct nje_in *twin = &link->in[(at + NJE_STREAMS) % NJE_IN_STREAMS];
-        if (in->state != NJE_IN_WITHHELD || active(twin)) /* the spool knows streams by their number only */
+        if (in->state != NJE_IN_WITHHELD || active(twin_of(in))) /* the spool knows streams by their number only */
             continue;
         if (!link->spool.has_room(link->spool.owner, link))
             return;

@@ -281,6 +281,11 @@ void rig_dial(struct rig *rig)
     struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     to.sin_port = htons((uint16_t)strtoul(strrchr(figures.listening, ':') + 1, NULL, 10));
     rig->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in from = { .sin_family = AF_INET };
+    if (rig->from != NULL) {
+        assert_int_equal(inet_pton(AF_INET, rig->from, &from.sin_addr), 1);
+        assert_int_equal(bind(rig->fd, (const struct sockaddr *)&from, sizeof from), 0);
+    }
     assert_int_equal(connect(rig->fd, (const struct sockaddr *)&to, sizeof to), 0);
     listen_to(rig);
 }

@@ -29,8 +29,9 @@ struct rig {
     struct event *readable;
     struct buf got;
     size_t taken;
-    bool closed; /* by the link */
-    uint8_t bcb; /* of the neighbour's next buffer */
+    const char *from; /* address to dial from; NULL: any */
+    bool closed;      /* by the link */
+    uint8_t bcb;      /* of the neighbour's next buffer */
     struct nje_bcb_count bcb_ours;
     /* the spool */
     bool full;        /* has_room says no */

@@ -314,6 +314,25 @@ static void a_file_that_is_cancelled_is_answered_and_goes_back(void **state)
     buf_free(&heard);
 }
 
+static void a_spool_file_that_cannot_be_sent_is_cancelled(void **state)
+{
+    (void)state;
+    struct rig rig;
+    up(&rig);
+    /* it ends within a record */
+    rig.out[rig.out_count++] = SPAN_LITERAL("\x00\x05\xC0\x00\x04\x00\x00\x00\x03\x80");
+    nje_link_kick(rig.link);
+    rig_expect_record(&rig, NJE_RCB_REQUEST, 0x99);
+    rig_say_records(&rig, "\xA0\x99\x00");
+    assert_int_equal(rig_hear_payload(&rig).at[NJE_BUFFER_HEAD + 1], NJE_SRCB_NJH);
+    struct span cancel = rig_hear_payload(&rig);
+    assert_true(span_equal(span_slice(cancel, NJE_BUFFER_HEAD, 99), SPAN_LITERAL("\x99\x40\x40\x00\x00")));
+    rig_wait(&rig, rig.returned == 1);
+    assert_int_equal(rig.counted, 1);
+    assert_non_null(strstr(rig.why.text, "within a record"));
+    rig_close(&rig);
+}
+
 static void a_lost_link_gives_the_file_back_uncounted(void **state)
 {
     (void)state;
@@ -365,20 +384,18 @@ static void the_neighbour_can_hold_us(void **state)
     /* A0 with SYSOUT 1 held, then a null buffer that holds all */
     rig_say_payload(&rig, SPAN_LITERAL("\x10\x02\x80\x8F\xCE\xA0\x99\x00\x00"));
     rig_say_payload(&rig, SPAN_LITERAL("\x10\x02\x81\xC0\x80\x00"));
-    rig.bcb = 2;
     struct nje_message message = { .text = "hello" };
     (void)name8_parse(SPAN_LITERAL("NODEA"), "node", &message.to_node, NULL);
     (void)name8_parse(SPAN_LITERAL("NODEB"), "node", &message.from_node, NULL);
-    /* a block of two payloads is one event: when its duplicate was dropped, both were seen */
-    rig_say_payload(&rig, SPAN_LITERAL("\x10\x02\x81\xC0\x80\x00"));
-    rig_wait(&rig, rig_state(&rig) == NJE_LINK_UP);
-    for (int i = 0; i < 5; i++)
-        (void)event_base_loop(loop_base(rig.loop), EVLOOP_NONBLOCK);
+    /* a message that comes after the hold shows that it was seen */
+    rig_say_payload(&rig,
+                    SPAN_LITERAL("\x10\x02\x82\xC0\x80\x9A\x80\xDE\x20\x77\x04\x00\xD5\xD6\xC4\xC5\xC2\x40\x40\x40"
+                                 "\x00\x40\x40\x40\x40\x40\x40\x40\x40\xD5\xD6\xC4\xC5\xC1\x40\x40\x40\x00\x00\x00"));
+    rig_wait(&rig, rig.message_count == 1);
     assert_true(nje_link_send_message(rig.link, &message));
     assert_int_equal(rig.reads, 0);
     assert_int_equal(rig.got.size, rig.taken);
-    rig_say_payload(&rig, SPAN_LITERAL("\x10\x02\x82\x8F\xCF\x00"));
-    rig.bcb = 3;
+    rig_say_payload(&rig, SPAN_LITERAL("\x10\x02\x83\x8F\xCF\x00"));
     struct span nmr = rig_hear_payload(&rig);
     assert_int_equal(nmr.at[NJE_BUFFER_HEAD], NJE_RCB_NMR);
     rig.bcb_ours.expected++;
@@ -641,6 +658,39 @@ static void a_restarted_neighbour_takes_its_link_back(void **state)
     rig_close(&rig);
 }
 
+static void another_system_cannot_keep_taking_the_link(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig);
+    struct nje_link_options options = rig_options();
+    options.listen = "127.0.0.1:0";
+    options.allow = "127.0.0.0/8";
+    rig_link(&rig, &options);
+    static const char *const from[] = { "127.0.0.2", "127.0.0.3", "127.0.0.2", "127.0.0.3" };
+    int old[4];
+    for (size_t i = 0; i < sizeof from / sizeof from[0]; i++) {
+        rig.from = from[i];
+        accept_sign_on(&rig);
+        rig_wait(&rig, rig.state_changes == 2 * i + 1);
+        old[i] = rig.fd;
+        rig.fd = -1;
+    }
+    rig.from = "127.0.0.2";
+    rig_dial(&rig);
+    rig_say_control(&rig, NJE_OPEN, "NODEA", "NODEB", 0);
+    struct nje_control nak = rig_hear_control(&rig);
+    assert_int_equal(nak.type, NJE_NAK);
+    assert_int_equal(nak.reason, NJE_NAK_ACTIVE);
+    assert_int_equal(rig_state(&rig), NJE_LINK_UP);
+    /* the system that holds it may still come back */
+    rig.from = "127.0.0.3";
+    accept_sign_on(&rig);
+    for (size_t i = 0; i < sizeof from / sizeof from[0]; i++)
+        (void)close(old[i]);
+    rig_close(&rig);
+}
+
 static void both_dial_at_once(void **state)
 {
     (void)state;
@@ -747,6 +797,7 @@ int main(void)
         cmocka_unit_test(a_file_goes_out_whole),
         cmocka_unit_test(a_file_that_is_refused_goes_back),
         cmocka_unit_test(a_file_that_is_cancelled_is_answered_and_goes_back),
+        cmocka_unit_test(a_spool_file_that_cannot_be_sent_is_cancelled),
         cmocka_unit_test(a_lost_link_gives_the_file_back_uncounted),
         cmocka_unit_test(an_early_acknowledgement_is_none),
         cmocka_unit_test(the_neighbour_can_hold_us),
@@ -760,6 +811,7 @@ int main(void)
         cmocka_unit_test(strangers_get_nothing),
         cmocka_unit_test(links_may_share_an_address),
         cmocka_unit_test(a_restarted_neighbour_takes_its_link_back),
+        cmocka_unit_test(another_system_cannot_keep_taking_the_link),
         cmocka_unit_test(both_dial_at_once),
         cmocka_unit_test(idle_links_are_probed),
         cmocka_unit_test(silence_in_the_hand_shake_ends),

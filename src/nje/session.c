@@ -206,6 +206,8 @@ void nje_session_send_messages(struct nje_session *session)
         nje_message_encode(&record, &link->messages[link->message_first]);
         link->message_first = (link->message_first + 1) % NJE_MESSAGES_MAX;
         link->message_count--;
+        if (record.failed)
+            continue; /* no memory: a message is lost sooner than a file */
         link->messages_out++;
         nje_session_buffer_begin(session, NJE_BCB_NORMAL);
         nje_buffer_record(&session->payload, NJE_RCB_NMR, NJE_SRCB_DATA, buf_span(&record));

@@ -85,7 +85,7 @@ def _die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _members(group):
+def members(group):
     """Processes of this group that still run; those that only wait to be reaped don't count."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -204,7 +204,7 @@ class Peer:
             process.wait(STOP_LIMIT)
 
         try:
-            until(lambda: not _members(group), 3, "the end of its children")
+            until(lambda: not members(group), 3, "the end of its children")
         except Failed:
             try:
                 os.killpg(group, signal.SIGKILL)
