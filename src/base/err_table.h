@@ -32,4 +32,6 @@ ERR_ROW(REFUSED,         PERMANENT, 554, "5.7.0", 31062, "This is refused.")
 ERR_ROW(CONFIG,          PERMANENT, 554, "5.3.5",   510, "The connector is not set up correctly.")
 /* bugs: quarantined, never in the way of the next letter */
 ERR_ROW(BUG,             BUG,       554, "5.3.0",   511, "The connector could not handle the message; its operator has been told.")
+ERR_ROW(TRANSLATOR_DIED, BUG,       554, "5.3.0",  4118, "The connector could not translate the message; its operator has been told.")
+ERR_ROW(TRANSLATOR_TIMEOUT, BUG,    554, "5.3.0",  4119, "The connector could not translate the message; its operator has been told.")
 /* clang-format on */

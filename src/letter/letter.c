@@ -124,6 +124,7 @@ void letter_add_part(struct letter *letter, const struct letter_part *part)
     struct letter_part copy = *part;
     copy.name = letter_keep(letter, part->name);
     copy.type = letter_keep(letter, part->type);
+    copy.charset = letter_keep(letter, part->charset);
     letter->parts[head->part_count++] = copy;
 }
 

@@ -49,8 +49,8 @@ enum letter_role {
 struct letter_address {
     enum letter_role role;
     struct span name;        /* fit to be shown (mime_name_fit), or empty: show the address (AD-12) */
-    struct span address;     /* local@domain; empty where it is a host pair */
-    struct name8 node, user; /* empty where it is an Internet address */
+    struct span address;     /* local@domain; empty where the letter has a host pair */
+    struct name8 node, user; /* empty where it is an Internet address. FRED@CMSNODE in a host's mail is both */
 };
 
 /* What the daemon needs to know of a letter. */
@@ -89,8 +89,9 @@ enum letter_form { LETTER_FORM_NONE, LETTER_FORM_F, LETTER_FORM_V, LETTER_FORM_U
 struct letter_part {
     struct span name;      /* as its sender called it; may be empty */
     struct span type;      /* media type, lower case, without parameters */
-    bool text;             /* bytes are UTF-8 lines; else bytes as they came */
-    struct span bytes;     /* text: empty only where the file is */
+    bool text;             /* for people: lines in `charset` */
+    struct span charset;   /* of text, as mail names it; empty: not said */
+    struct span bytes;     /* as they came; of a host's text: UTF-8 with LF */
     int64_t changed_us;    /* 0: not known */
     enum letter_form form; /* of the host records it came from */
     size_t lrecl;

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "codec/ebcdic.h"
 
 enum {
     OPTIONS_MARGIN = 78,
@@ -29,12 +30,12 @@ struct options_map {
 
 struct options {
     enum host_kind kind;
-    const char *page;           /* code page of the text: a number, or the name of the custom page below */
-    struct span to_pc, from_pc; /* a custom page: its .csm tables, 256 bytes each; else empty */
-    bool pc_850;                /* they are to code page 850, not 1252 */
-    size_t margin;              /* columns of a note's text; 0: 78 */
-    size_t max_lrecl;           /* of files to this node; 0: 32760 */
-    bool attachments;           /* send them (sendattach=); else the note says which were kept back */
+    char page[EBCDIC_NAME_SIZE]; /* code page of the text: a number, or the name of the custom page below */
+    struct span to_pc, from_pc;  /* a custom page: its .csm tables, 256 bytes each; else empty */
+    bool pc_850;                 /* they are to code page 850, not 1252 */
+    size_t margin;               /* columns of a note's text; 0: 78 */
+    size_t max_lrecl;            /* of files to this node; 0: 32760 */
+    bool attachments;            /* send them (sendattach=); else the note says which were kept back */
     size_t map_count;
     const struct options_map *map; /* host to mail: by filetype; mail to host: by extension */
 };
@@ -54,5 +55,8 @@ void options_release(struct options *options);
 bool options_is_text(const struct options *options, struct span key, bool otherwise);
 /* Like it, without the `*` entry: is there an entry of its own? */
 bool options_has(const struct options *options, struct span key);
+/* The code page of the options: one compiled in, or *custom where it was made from the tables. ERR_CONFIG. */
+int options_page(const struct options *options, struct ebcdic_page *custom, const struct ebcdic_page **page_r,
+                 struct err *err);
 
 #endif

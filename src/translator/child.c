@@ -1,0 +1,119 @@
+/* The loop of a translator. It believes the daemon and checks its packets only so that a mistake there ends here, with
+ * a clear status, and not in the letter. Whatever goes wrong with the machine (no memory for an answer, a socket that
+ * does not take it) ends the process: the zygote makes a new one, and the daemon knows what to do with the letter. */
+#include "translator/child.h"
+
+#include "translator/sandbox.h"
+#include "translator/sealed.h"
+
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { OUTPUT_KEPT = 1 << 20 /* bytes of memory that stay for the next job */ };
+
+struct service {
+    const struct translator_child *child;
+    int fd;
+    bool begun; /* the first job, with which the tables come, was there */
+    uint64_t generation;
+    struct buf output;
+};
+
+static void say(int fd, struct child_answer *answer, const struct err *err, int output)
+{
+    if (err != NULL) {
+        answer->err_id = (uint32_t)(err->id != ERR_NONE ? err->id : ERR_BUG);
+        (void)snprintf(answer->text, sizeof answer->text, "%s", err->text);
+    }
+    if (message_send(fd, answer, sizeof *answer, &output, output != -1 ? 1 : 0) == -1)
+        _exit(EX_IOERR);
+}
+
+static int take_tables(struct service *service, const struct child_request *request, int fd, struct err *err)
+{
+    struct span tables;
+    if (sealed_map(fd, request->tables_size, &tables, err) == -1)
+        return -1;
+    return service->child->tables != NULL ? service->child->tables(tables, err) : 0;
+}
+
+static int do_job(struct service *service, const struct child_request *request, const int *fds, struct err *err)
+{
+    struct span input = SPAN_EMPTY;
+    struct span options = SPAN_EMPTY;
+    struct buf *output = &service->output;
+    size_t at = 0;
+    int result = 0;
+    if (request->input_size > 0)
+        result = sealed_map(fds[at++], request->input_size, &input, err);
+    if (result == 0 && request->options_size > 0)
+        result = sealed_map(fds[at++], request->options_size, &options, err);
+    if (result == 0 && request->tables_size > 0)
+        result = take_tables(service, request, fds[at], err);
+    if (result == 0)
+        result = service->child->run(request->op, input, options, output, err);
+    sealed_unmap(options);
+    sealed_unmap(input);
+    if (result == 0 && output->failed)
+        result = err_set(err, ERR_NO_MEMORY, "the translation needs more memory than a translator may have");
+    if (result == 0 && output->size > request->output_limit)
+        result = err_set(err, ERR_TOO_BIG, "the translation is larger than %llu bytes",
+                         (unsigned long long)request->output_limit);
+    return result;
+}
+
+static void serve_one(struct service *service, const struct child_request *request, const int *fds)
+{
+    struct err err = ERR_CLEAR;
+    int output = -1;
+    int result = do_job(service, request, fds, &err);
+    if (result == 0 && service->output.size > 0)
+        result = output = sealed_make(buf_span(&service->output), &err);
+    struct child_answer answer = { .kind = result == -1 ? CHILD_FAILED : CHILD_DONE,
+                                   .serial = request->serial,
+                                   .generation = request->generation,
+                                   .output_size = result == -1 ? 0 : service->output.size };
+    say(service->fd, &answer, result == -1 ? &err : NULL, output);
+    if (output != -1)
+        (void)close(output);
+    buf_clear(&service->output);
+    if (service->output.room > OUTPUT_KEPT)
+        buf_free(&service->output);
+}
+
+static bool is_sound(const struct service *service, const struct child_request *request, ssize_t size, size_t count)
+{
+    return size == (ssize_t)sizeof *request && request->reserved == 0 &&
+           count == (size_t)((request->input_size > 0) + (request->options_size > 0) + (request->tables_size > 0)) &&
+           (!service->begun || (request->tables_size == 0 && request->generation == service->generation));
+}
+
+_Noreturn void child_main(const struct translator_child *child, int fd, const struct sandbox_limits *limits)
+{
+    struct service service = { .child = child, .fd = fd };
+    struct err err = ERR_CLEAR;
+    struct child_answer hello = { .kind = CHILD_READY };
+    (void)prctl(PR_SET_NAME, "ovvm-translate");
+    if ((child->init != NULL && child->init(&err) == -1) || sandbox_enter(limits, &err) == -1) {
+        hello.kind = CHILD_UNFIT;
+        say(fd, &hello, &err, -1);
+        _exit(EX_UNAVAILABLE);
+    }
+    say(fd, &hello, NULL, -1);
+    for (;;) {
+        struct child_request request;
+        int fds[MESSAGE_FDS_MAX];
+        size_t count;
+        ssize_t size = message_receive(fd, &request, sizeof request, fds, &count);
+        if (size == 0)
+            _exit(EX_OK);
+        if (size == -1 || !is_sound(&service, &request, size, count))
+            _exit(EX_PROTOCOL);
+        service.begun = true;
+        service.generation = request.generation;
+        serve_one(&service, &request, fds);
+        message_close(fds, count);
+    }
+}

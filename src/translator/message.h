@@ -1,0 +1,80 @@
+/* message: what the daemon, the zygote and the translators say to each other, and how descriptors go along.
+ *
+ * Fixed structures over Unix sockets of type SEQPACKET, one structure a packet, in the machine's own byte order: all
+ * ends are the same program. The descriptors of a packet travel with it (unix(7) SCM_RIGHTS).
+ */
+#ifndef OVVM_TRANSLATOR_MESSAGE_H
+#define OVVM_TRANSLATOR_MESSAGE_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { MESSAGE_FDS_MAX = 3 };
+
+/* What one translator may use of the machine. */
+struct sandbox_limits {
+    uint64_t memory;      /* bytes of address space beyond what it has when it starts */
+    uint64_t file_size;   /* bytes of one memory file */
+    uint64_t cpu_seconds; /* of its whole life */
+};
+
+/* Daemon to zygote: make a translator. */
+struct zygote_request {
+    uint64_t serial; /* names the translator in the reports about it */
+    struct sandbox_limits limits;
+};
+
+enum zygote_report_kind {
+    ZYGOTE_READY = 1, /* once, first */
+    ZYGOTE_FORKED,    /* with two descriptors: the translator's socket and its pidfd */
+    ZYGOTE_NOT_FORKED,
+    ZYGOTE_EXITED
+};
+
+/* Zygote to daemon. */
+struct zygote_report {
+    uint32_t kind;
+    int32_t value; /* FORKED: process id; NOT_FORKED: errno; EXITED: status of wait(2) */
+    uint64_t serial;
+};
+
+/* Daemon to translator: one job. Its descriptors, sealed memfds, in this order, are those whose size is not 0. */
+struct child_request {
+    uint64_t serial;     /* of the job; the answer bears it */
+    uint64_t generation; /* of the tables that the job is to be done with */
+    uint64_t input_size;
+    uint64_t options_size;
+    uint64_t tables_size; /* not 0 in the first job after the tables came to be: keep them */
+    uint64_t output_limit;
+    int32_t op;
+    uint32_t reserved; /* 0 */
+};
+
+enum child_answer_kind {
+    CHILD_READY = 1, /* once, first: in the sandbox, waiting for jobs */
+    CHILD_UNFIT,     /* once, instead: err says why; it has ended */
+    CHILD_DONE,      /* a descriptor with the output, unless that is empty */
+    CHILD_FAILED     /* err is what the translation reports */
+};
+
+/* Translator to daemon. */
+struct child_answer {
+    uint64_t serial;
+    uint64_t generation;
+    uint64_t output_size;
+    uint32_t kind;
+    uint32_t err_id;          /* enum err_id; ERR_NONE in READY and DONE */
+    char text[ERR_TEXT_SIZE]; /* with a NUL */
+};
+
+/* Sends one packet with `count` descriptors, which stay the caller's. -1 with errno. */
+int message_send(int fd, const void *bytes, size_t size, const int *fds, size_t count);
+/* Receives one packet of at most `room` bytes; its descriptors (close on exec) are the caller's. 0: the other side is
+ * gone. -1 with errno, EBADMSG for a packet that is larger or has more descriptors; then none are left open. */
+ssize_t message_receive(int fd, void *bytes_r, size_t room, int fds_r[MESSAGE_FDS_MAX], size_t *count_r);
+void message_close(const int *fds, size_t count);
+
+#endif
