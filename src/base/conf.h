@@ -31,6 +31,26 @@ struct conf_connector {
     struct name8 default_node;
     char *state;
     char *postmaster;
+    struct name8 location;            /* three characters; empty: none */
+    char *local_domains;              /* lower case, with one blank between */
+    char *people;                     /* path of people.csv */
+    char *proxy_rule;                 /* NODE(rule); NULL: <node>(&m) */
+    struct name8 registration_prefix; /* one letter */
+    char *tables;                     /* folder of Ovdfile.dat and Route.tbl */
+};
+
+/* In the order of the choices in conf_table.c. */
+enum conf_registration { CONF_REGISTRATION_OFF, CONF_REGISTRATION_AUTO };
+enum conf_style { CONF_STYLE_NUMBER, CONF_STYLE_NAME };
+enum conf_unlisted { CONF_UNLISTED_REFUSE, CONF_UNLISTED_CMS };
+
+struct conf_addressing {
+    enum conf_registration registration;
+    enum conf_style registration_style;
+    unsigned registration_limit; /* new senders a peer may bring on a day; 0: any number */
+    enum conf_unlisted unlisted_nodes;
+    char *proxy_relay;             /* addresses and networks with one blank between */
+    unsigned people_removal_limit; /* percent */
 };
 
 struct conf_store {
@@ -104,6 +124,7 @@ struct conf {
     size_t link_count;
     struct conf_smtp_in smtp_in;
     struct conf_smtp_out smtp_out;
+    struct conf_addressing addressing;
     struct conf_limits limits;
     struct conf_admin admin;
     struct conf_log log;

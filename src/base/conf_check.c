@@ -10,7 +10,10 @@ static const char *const reserved_names[] = {
     "VMGATE", "PROFS", "OV", "SNADS", "DISOSS", "SMTP", "MHS", "X400", "FAX"
 };
 
-enum { TCP_BLOCK_OVERHEAD = 16 /* TTB 8, TTR 4, last TTR 4 */ };
+enum {
+    TCP_BLOCK_OVERHEAD = 16, /* TTB 8, TTR 4, last TTR 4 */
+    LOCATION_SIZE = 3        /* DF-06 */
+};
 
 static bool is_reserved(struct name8 name)
 {
@@ -184,6 +187,22 @@ static void check_ports(struct conf_reading *reading)
     }
 }
 
+static void check_names(struct conf_reading *reading)
+{
+    const struct conf_connector *connector = &reading->conf->connector;
+    const struct conf_place *place = &reading->places[CONF_CONNECTOR];
+    const char *prefix = connector->registration_prefix.text;
+    if (sound(place, CONF_CONNECTOR, "location") && strlen(connector->location.text) != LOCATION_SIZE)
+        conf_problem_add(reading->problems, line_of(place, CONF_CONNECTOR, "location"),
+                         "[connector] location \"%s\" has not three characters; write the code that the host's REMLOC "
+                         "entry for the connector has, for example MSX",
+                         connector->location.text);
+    if (sound(place, CONF_CONNECTOR, "registration-prefix") &&
+        (strlen(prefix) != 1 || prefix[0] < 'A' || prefix[0] > 'Z'))
+        conf_problem_add(reading->problems, line_of(place, CONF_CONNECTOR, "registration-prefix"),
+                         "[connector] registration-prefix \"%s\" is not one letter; write for example X", prefix);
+}
+
 void conf_check(struct conf_reading *reading)
 {
     const struct conf *conf = reading->conf;
@@ -195,6 +214,7 @@ void conf_check(struct conf_reading *reading)
                          "there is no [link NODE] section; add one for the NJE neighbour, for example [link MAPLEC1]");
     for (size_t i = 0; i < conf->link_count; i++)
         check_link(reading, i);
+    check_names(reading);
     check_default_node(reading);
     check_ports(reading);
     if (sound(limits, CONF_LIMITS, "retry") && sound(limits, CONF_LIMITS, "retry-max") &&

@@ -14,6 +14,10 @@ static const char *const kinds[] = { "rscs", "vm370", "nje38", "jes2", "unixnje"
 static const char *const levels[] = { "none", "error", "warning", "info", "trace", NULL }; /* enum log_level */
 static const char *const targets[] = { "auto", "journal", "stderr", NULL };                /* enum log_target */
 
+static const char *const registrations[] = { "off", "auto", NULL }; /* enum conf_registration */
+static const char *const styles[] = { "number", "name", NULL };     /* enum conf_style */
+static const char *const unlisted[] = { "refuse", "cms", NULL };    /* enum conf_unlisted */
+
 static const struct conf_key connector_keys[] = {
     { "node", CONF_NAME8, AT(conf_connector, node), .required = true, .example = "MICROSFT",
       .doc = "The connector's own node id in the NJE network. Every neighbour must know the connector by this name." },
@@ -28,6 +32,26 @@ static const struct conf_key connector_keys[] = {
              "disk." },
     { "postmaster", CONF_MAILBOX, AT(conf_connector, postmaster), .required = true, .example = "postmaster@example.org",
       .doc = "Who gets mail for the postmaster of the connector, and the reports that have no other reader." },
+    { "location", CONF_NAME8, AT(conf_connector, location), .example = "MSX",
+      .doc = "The connector's location code in the host network, three characters. It must be the one that Ovdfile.dat "
+             "gives for the connector's node." },
+    { "local-domains", CONF_DOMAINS, AT(conf_connector, local_domains), .example = "example.org example.net",
+      .doc = "The Internet domains whose people are the site's own. Where given, every address in the people file must "
+             "belong to one of them." },
+    { "people", CONF_PATH, AT(conf_connector, people), .example = "/etc/ovvm/people.csv",
+      .doc = "The file of people with host addresses made by rule or given there, see ovvm-tables(5). It is read at "
+             "the start, on SIGHUP and by ovvm tables reload." },
+    { "proxy-rule", CONF_TEXT, AT(conf_connector, proxy_rule), .example = "MICROSFT(&s&g1)",
+      .doc = "How people in the people file get a host address where none is given: the connector's node, and in "
+             "parentheses a pattern of text and of &m (local part of the address), &g (given name), &s (surname), &i "
+             "(initials) and &d (whole name), each with a number of characters after it or not; %rXY replaces X by Y "
+             "in what follows. Letters are folded and the result cut to eight characters and made unique. The "
+             "connector's node with (&m), if not given. Addresses that exist are never changed by another rule." },
+    { "registration-prefix", CONF_NAME8, AT(conf_connector, registration_prefix), .fallback = "X", .example = "X",
+      .doc = "The letter that the numbers of registered senders begin with, as in X0000017." },
+    { "tables", CONF_PATH, AT(conf_connector, tables), .example = "/etc/ovvm/tables",
+      .doc = "The folder of Ovdfile.dat and Route.tbl, see ovvm-tables(5). Either file may be missing: without "
+             "Ovdfile.dat every node that a link leads to may send mail to the Internet and get it." },
 };
 
 static const struct conf_key store_keys[] = {
@@ -111,6 +135,31 @@ static const struct conf_key smtp_out_keys[] = {
       .most = CLOCK_HOUR, .example = "5m", .doc = "How long to wait for each answer of the relay." },
 };
 
+static const struct conf_key addressing_keys[] = {
+    { "registration", CONF_CHOICE, AT(conf_addressing, registration), .fallback = "auto", .choices = registrations,
+      .example = "auto",
+      .doc = "With auto each new sender on the Internet side gets a host address of his own, so that host users can "
+             "answer. With off only those who have one are shown with it; letters of all others come from "
+             "POSTMAST at the connector's node, with the sender's address in the text." },
+    { "registration-style", CONF_CHOICE, AT(conf_addressing, registration_style), .fallback = "number",
+      .choices = styles, .example = "name", .doc = "A number (X0000017), or a name made from the sender's address." },
+    { "registration-limit", CONF_COUNT, AT(conf_addressing, registration_limit), .fallback = "10000", .least = 0,
+      .most = 10000000, .unit = "senders a day", .example = "10000",
+      .doc = "How many new senders each mail system that hands over mail may bring on a day (UTC). Letters of further "
+             "ones are delivered as with registration = off. 0 is no limit." },
+    { "unlisted-nodes", CONF_CHOICE, AT(conf_addressing, unlisted_nodes), .fallback = "refuse", .choices = unlisted,
+      .example = "cms",
+      .doc = "What holds for a node that a link leads to and Ovdfile.dat does not list: refuse mail to and from it, or "
+             "treat it as a CMS node." },
+    { "proxy-relay", CONF_NETWORKS, AT(conf_addressing, proxy_relay), .example = "192.0.2.25",
+      .doc = "The mail systems that may write to addresses of the connector's own node, which stand for people on the "
+             "Internet. All others are refused, since the connector is no relay." },
+    { "people-removal-limit", CONF_COUNT, AT(conf_addressing, people_removal_limit), .fallback = "10", .least = 0,
+      .most = 100, .unit = "percent", .example = "10",
+      .doc = "A people file in which more than this part of the people, and more than ten, are missing that were in "
+             "it before is taken for damaged and refused. ovvm tables reload --confirm takes it all the same." },
+};
+
 static const struct conf_key limit_keys[] = {
     { "queue-depth", CONF_COUNT, AT(conf_limits, queue_depth), .fallback = "10000", .least = 10, .most = 10000000,
       .unit = "items", .example = "10000",
@@ -169,6 +218,8 @@ const struct conf_section conf_sections[CONF_SECTIONS] = {
                        "Where the mail system hands over mail for host users." },
     [CONF_SMTP_OUT] = { "smtp-out", NULL, NULL, AT(conf, smtp_out), KEYS(smtp_out_keys),
                         "Where mail from host users goes." },
+    [CONF_ADDRESSING] = { "addressing", NULL, NULL, AT(conf, addressing), KEYS(addressing_keys),
+                          "Which addresses stand for which on the other side." },
     [CONF_LIMITS] = { "limits", NULL, NULL, AT(conf, limits), KEYS(limit_keys), "Queues, tries and lifetimes." },
     [CONF_ADMIN] = { "admin", NULL, NULL, AT(conf, admin), KEYS(admin_keys), "The operator's door." },
     [CONF_LOG] = { "log", NULL, NULL, AT(conf, log), KEYS(log_keys), "What is logged, and where." },

@@ -11,6 +11,8 @@
 enum conf_type {
     CONF_NAME8,    /* struct name8 */
     CONF_DOMAIN,   /* char *, and so are the next ones: DNS name, lower case */
+    CONF_DOMAINS,  /* one or more of them */
+    CONF_TEXT,     /* any words */
     CONF_MAILBOX,  /* local@domain */
     CONF_URL,      /* sqlite:/path */
     CONF_PATH,     /* absolute */
@@ -49,6 +51,7 @@ enum conf_section_id {
     CONF_LINK,
     CONF_SMTP_IN,
     CONF_SMTP_OUT,
+    CONF_ADDRESSING,
     CONF_LIMITS,
     CONF_ADMIN,
     CONF_LOG,

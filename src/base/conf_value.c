@@ -208,6 +208,8 @@ struct type_row {
 static const struct type_row types[] = {
     [CONF_NAME8] = { "1 to 8 of the characters A-Z 0-9 @ # $ _ -", NULL, false },
     [CONF_DOMAIN] = { "a domain name", domain_wrong, false },
+    [CONF_DOMAINS] = { "one or more domain names, with blanks between", domain_wrong, true },
+    [CONF_TEXT] = { "text", NULL, true },
     [CONF_MAILBOX] = { "a mail address", mailbox_wrong, false },
     [CONF_URL] = { "sqlite: and an absolute path", url_wrong, false },
     [CONF_PATH] = { "an absolute path", path_wrong, false },
@@ -313,7 +315,7 @@ static int set_text(const struct conf_key *key, struct span text, char **to, str
         }
         buf_printf(&all, "%s%.*s", all.size > 0 ? " " : "", (int)word.size, (const char *)word.at);
     }
-    if (key->type == CONF_DOMAIN)
+    if (key->type == CONF_DOMAIN || key->type == CONF_DOMAINS)
         for (size_t i = 0; i < all.size; i++)
             if (all.at[i] >= 'A' && all.at[i] <= 'Z')
                 all.at[i] = (uint8_t)(all.at[i] + ('a' - 'A'));

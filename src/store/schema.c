@@ -32,16 +32,22 @@ static const char *const migrations[] = {
     " address BLOB NOT NULL, detail BLOB NOT NULL);"
     "CREATE INDEX track_letter ON track (letter);"
     "CREATE INDEX track_address ON track (address, at_us);"
-    /* Who is who. One row for every host address that was ever given to somebody; rows are never deleted. kind: 1 rule,
-     * 2 number, 3 name, 4 operator, 5 reserved, 6 retired. */
+    /* Who is who (store/person.h has the numbers of source and kind). One row for every person, and one for every host
+     * address that was ever given to somebody; rows are never deleted. `main` is the address that is shown for the
+     * person; the others are accepted. */
     "CREATE TABLE person ("
     " key INTEGER PRIMARY KEY, address BLOB NOT NULL, name BLOB NOT NULL, source INTEGER NOT NULL,"
     " made_us INTEGER NOT NULL, used_us INTEGER NOT NULL);"
     "CREATE UNIQUE INDEX person_address ON person (address);"
+    "CREATE INDEX person_source ON person (source, key);"
     "CREATE TABLE host_address ("
     " node TEXT NOT NULL, user_id TEXT NOT NULL, person INTEGER, kind INTEGER NOT NULL, main INTEGER NOT NULL,"
-    " made_us INTEGER NOT NULL, used_us INTEGER NOT NULL, PRIMARY KEY (node, user_id)) WITHOUT ROWID;"
+    " made_us INTEGER NOT NULL, PRIMARY KEY (node, user_id)) WITHOUT ROWID;"
     "CREATE INDEX host_address_person ON host_address (person);"
+    "CREATE UNIQUE INDEX host_address_main ON host_address (person) WHERE main = 1;"
+    /* How many senders a peer brought on a day (since 1970), for registration-limit. */
+    "CREATE TABLE registered ("
+    " day INTEGER NOT NULL, peer BLOB NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, peer)) WITHOUT ROWID;"
     "CREATE TABLE sequence (name TEXT PRIMARY KEY, next INTEGER NOT NULL);"
     /* Which letter answers which. `stamp` is the host's own time as it came (never converted). */
     "CREATE TABLE correlation ("

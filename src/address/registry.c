@@ -1,0 +1,474 @@
+/* The registry. What must never happen: one host address with two owners (an answer to an old letter would reach a
+ * stranger), one sender with several (threads fall apart, the table grows with every letter), or a number that was
+ * shown and is not in the ledger. So every address is an insert that meets the primary key, a number is taken from the
+ * ledger's sequence in the very job that gives it away, and nothing here remembers what is not committed. */
+#include "address/registry.h"
+
+#include "address/seen.h"
+#include "address/userid.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "store/sequence.h"
+
+enum { NUMBERS_TRIED = 100000 /* in a row that are somebody's already, after an import */ };
+
+struct registry_policy registry_policy_of(const struct conf *conf)
+{
+    return (struct registry_policy){
+        .node = conf->connector.node,
+        .prefix = conf->connector.registration_prefix.text[0],
+        .on = conf->addressing.registration == CONF_REGISTRATION_AUTO,
+        .by_name = conf->addressing.registration_style == CONF_STYLE_NAME,
+        .limit = conf->addressing.registration_limit,
+    };
+}
+
+static struct name8 postmaster(void)
+{
+    return (struct name8){ .text = USERID_POSTMASTER };
+}
+
+/* At most what the ledger's column takes, cut between two characters; without control characters. */
+static void take_name(const char *name, char to_r[PERSON_NAME_SIZE])
+{
+    struct span rest = span_text(name);
+    size_t size = 0;
+    while (rest.size > 0) {
+        uint32_t code = 0;
+        size_t length = utf8_first(rest, &code);
+        if (size + length >= PERSON_NAME_SIZE)
+            break;
+        if (length > 0 && !utf8_is_control(code)) {
+            memcpy(to_r + size, rest.at, length);
+            size += length;
+        }
+        rest = span_slice(rest, length > 0 ? length : 1, rest.size);
+    }
+    to_r[size] = '\0';
+}
+
+/* --- making addresses --- */
+
+static int make_number(struct db *db, const struct registry_policy *policy, struct name8 node, int64_t person,
+                       int64_t now_us, struct name8 *user_r, struct err *err)
+{
+    for (int i = 0; i < NUMBERS_TRIED; i++) {
+        int64_t number = 0;
+        if (sequence_reserve(db, "registration", 1, 1, &number, err) == -1)
+            return -1;
+        if (userid_of_number(policy->prefix, number, user_r) == -1)
+            return err_set(err, ERR_REFUSED, "there are no more numbers with the prefix %c; choose another",
+                           policy->prefix);
+        int added = person_host_add(db, node, *user_r, person, HOST_BY_NUMBER, now_us, err);
+        if (added != 0)
+            return added == 1 ? 0 : -1;
+    }
+    return err_set(err, ERR_BUSY, "%d numbers in a row are in use already; it goes on from there", NUMBERS_TRIED);
+}
+
+/* 1 free, 0 not (or must not be given), -1 error. */
+static int is_free(struct db *db, char prefix, struct name8 node, struct name8 user, struct err *err)
+{
+    struct person_host host;
+    if (userid_is_reserved(user) || userid_is_number(user, prefix))
+        return 0;
+    int found = person_host_find(db, node, user, &host, err);
+    return found == -1 ? -1 : !found;
+}
+
+/* A name that is free: doubles n until one is, then halves the gap, so that the 5,000th of a name costs no more than
+ * two dozen looks. 1 found, 0 none left, -1 error. */
+static int find_name(struct db *db, char prefix, struct name8 node, struct span stem, struct name8 *user_r,
+                     struct err *err)
+{
+    int64_t taken = 0;
+    int64_t n = 1;
+    int free = 0;
+    while ((free = is_free(db, prefix, node, *user_r = userid_nth(stem, n, prefix), err)) == 0) {
+        if (n == USERID_TRIES_MAX)
+            return 0;
+        taken = n;
+        n = n * 2 < USERID_TRIES_MAX ? n * 2 : USERID_TRIES_MAX;
+    }
+    while (free >= 0 && n - taken > 1) {
+        int64_t middle = taken + (n - taken) / 2;
+        free = is_free(db, prefix, node, userid_nth(stem, middle, prefix), err);
+        if (free == 1)
+            n = middle;
+        else
+            taken = middle;
+    }
+    *user_r = userid_nth(stem, n, prefix);
+    return free == -1 ? -1 : 1;
+}
+
+int registry_make(struct db *db, const struct registry_policy *policy, struct name8 node, struct span stem,
+                  int64_t person, enum host_kind kind, int64_t now_us, struct name8 *user_r, struct err *err)
+{
+    while (stem.size > 0 && stem.at[0] >= '0' && stem.at[0] <= '9') /* MVS takes no user id that begins with one */
+        stem = span_slice(stem, 1, stem.size);
+    int found = stem.size > 0 ? find_name(db, policy->prefix, node, stem, user_r, err) : 0;
+    if (found == 0)
+        return make_number(db, policy, node, person, now_us, user_r, err);
+    if (found == -1)
+        return -1;
+    return person_host_add(db, node, *user_r, person, kind, now_us, err) == 1
+               ? 0
+               : err_set(err, ERR_STORE_IO, "the host address %s was taken meanwhile", user_r->text);
+}
+
+/* By the site's style: a number, or a name made from the local part, else from the display name. */
+static int make_for_sender(struct db *db, const struct registry_policy *policy, const struct mailkey *key,
+                           const char *name, int64_t person, int64_t now_us, struct name8 *user_r, struct err *err)
+{
+    if (!policy->by_name)
+        return make_number(db, policy, policy->node, person, now_us, user_r, err);
+    struct buf stem = { .limit = 4 * MAILKEY_SIZE };
+    userid_fold(mailkey_local(key), &stem);
+    if (stem.size < 2) {
+        buf_clear(&stem);
+        userid_fold(span_text(name), &stem);
+    }
+    int result = stem.failed ? err_set(err, ERR_NO_MEMORY, "out of memory for an address")
+                             : registry_make(db, policy, policy->node, buf_span(&stem), person, HOST_BY_NAME, now_us,
+                                             user_r, err);
+    buf_free(&stem);
+    return result;
+}
+
+/* A retired address is its owner's again; 1 there was one, 0 not. */
+static int revive(struct db *db, const struct registry_policy *policy, int64_t person, struct person_host *host_r,
+                  struct err *err)
+{
+    int found = person_has(db, person, 1U << HOST_RETIRED, host_r, err);
+    if (found != 1)
+        return found;
+    host_r->kind = userid_is_number(host_r->user, policy->prefix) ? HOST_BY_NUMBER : HOST_BY_NAME;
+    return person_host_set_kind(db, host_r->node, host_r->user, host_r->kind, err) == -1 ? -1 : 1;
+}
+
+/* An address for a person who has none to show. */
+static int give(struct db *db, const struct registry_policy *policy, const struct mailkey *key, const char *name,
+                int64_t person, int64_t now_us, struct person_host *host_r, struct err *err)
+{
+    int had = revive(db, policy, person, host_r, err);
+    if (had == -1)
+        return -1;
+    if (had == 0) {
+        *host_r = (struct person_host){ .node = policy->node, .person = person, .made_us = now_us };
+        if (make_for_sender(db, policy, key, name, person, now_us, &host_r->user, err) == -1)
+            return -1;
+        host_r->kind = userid_is_number(host_r->user, policy->prefix) ? HOST_BY_NUMBER : HOST_BY_NAME;
+    }
+    return person_set_main(db, person, host_r->node, host_r->user, err);
+}
+
+/* --- mail to host --- */
+
+static int fall_back(const struct registry_policy *policy, enum registry_how how, struct registry_answer *answer_r)
+{
+    *answer_r = (struct registry_answer){ .how = how,
+                                          .host = { .node = policy->node, .user = postmaster() },
+                                          .kind = HOST_RESERVED };
+    return 0;
+}
+
+static void answer_with(struct registry_answer *answer_r, enum registry_how how, const struct person_host *host,
+                        int64_t person, int64_t used_us)
+{
+    *answer_r = (struct registry_answer){ .how = how,
+                                          .host = { .node = host->node, .user = host->user },
+                                          .kind = host->kind,
+                                          .person = person,
+                                          .used_us = used_us };
+}
+
+static int known(struct db *db, const struct registry_policy *policy, const struct registry_sender *sender,
+                 struct person *person, struct registry_answer *answer_r, struct err *err)
+{
+    struct person_host host;
+    int found = person_main(db, person->key, &host, err);
+    if (found == 0 && !policy->on)
+        return fall_back(policy, REGISTRY_OFF, answer_r);
+    if (found == 0 && give(db, policy, &sender->key, sender->name, person->key, sender->now_us, &host, err) == 0)
+        found = 1;
+    if (found == 1 && sender->now_us - person->used_us >= CLOCK_DAY) {
+        person->used_us = sender->now_us;
+        if (person_touch(db, person->key, sender->now_us, err) == -1)
+            return -1;
+    }
+    if (found == 1)
+        answer_with(answer_r, REGISTRY_KNOWN, &host, person->key, person->used_us);
+    return found == 1 ? 0 : -1;
+}
+
+int registry_resolve_out(struct db *db, const struct registry_policy *policy, const struct registry_sender *sender,
+                         struct registry_answer *answer_r, struct err *err)
+{
+    struct person person;
+    struct person_host host;
+    char name[PERSON_NAME_SIZE];
+    int64_t today = sender->now_us / CLOCK_DAY;
+    int64_t count = 0;
+    if (sender->key.text[0] == '\0')
+        return fall_back(policy, REGISTRY_NO_SENDER, answer_r);
+    int found = person_find(db, sender->key.text, &person, err);
+    if (found != 0)
+        return found == 1 ? known(db, policy, sender, &person, answer_r, err) : -1;
+    if (!policy->on)
+        return fall_back(policy, REGISTRY_OFF, answer_r);
+    if (policy->limit > 0 && person_registrations(db, today, sender->peer, &count, err) == -1)
+        return -1;
+    if (policy->limit > 0 && count >= policy->limit)
+        return fall_back(policy, REGISTRY_OVER_LIMIT, answer_r);
+    take_name(sender->name, name);
+    if (person_count_registration(db, today, sender->peer, &count, err) == -1 ||
+        person_add(db, sender->key.text, name, PERSON_SENDER, sender->now_us, &person.key, err) == -1 ||
+        give(db, policy, &sender->key, name, person.key, sender->now_us, &host, err) == -1)
+        return -1;
+    answer_with(answer_r, REGISTRY_NEW, &host, person.key, sender->now_us);
+    return 0;
+}
+
+/* --- host to mail --- */
+
+int registry_resolve_in(struct db *db, struct host_address host, struct registry_owner *owner_r, struct err *err)
+{
+    *owner_r = (struct registry_owner){ .postmaster = name8_equal(host.user, postmaster()) };
+    struct host_address_text shown = host_address_text(host);
+    const char *text = shown.text;
+    if (owner_r->postmaster)
+        return 0;
+    int found = person_host_find(db, host.node, host.user, &owner_r->host, err);
+    if (found == -1)
+        return -1;
+    if (found == 0)
+        return err_set(err, ERR_UNKNOWN_USER, "there is no user %s", text);
+    if (owner_r->host.person == 0)
+        return err_set(err, ERR_UNKNOWN_USER, "%s is a reserved name; nobody gets mail there", text);
+    found = person_load(db, owner_r->host.person, &owner_r->person, err);
+    if (found != 1)
+        return found == -1 ? -1 : err_set(err, ERR_BUG, "%s has an owner who is not in the ledger", text);
+    if (owner_r->host.kind == HOST_RETIRED)
+        return err_set(err, ERR_UNKNOWN_USER, "%s is no longer in use", text);
+    return 0;
+}
+
+/* --- operators --- */
+
+int registry_may_have(struct db *db, const struct registry_policy *policy, struct host_address host, int64_t person,
+                      struct err *err)
+{
+    struct person_host held;
+    struct person owner;
+    struct host_address_text shown = host_address_text(host);
+    const char *text = shown.text;
+    if (userid_is_reserved(host.user))
+        return err_set(err, ERR_REFUSED, "%s is a reserved name; choose another", text);
+    int found = person_host_find(db, host.node, host.user, &held, err);
+    if (found == -1)
+        return -1;
+    if (found == 1 && held.person != 0 && held.person == person)
+        return 0;
+    if (found == 1) {
+        if (held.person == 0 || person_load(db, held.person, &owner, err) != 1)
+            return err_set(err, ERR_REFUSED, "%s is reserved; choose another", text);
+        return err_set(err, ERR_REFUSED, "%s is the address of %.120s; no host address ever changes hands", text,
+                       owner.address);
+    }
+    if (userid_is_number(host.user, policy->prefix))
+        return err_set(err, ERR_REFUSED,
+                       "%s has the form of the numbers that senders get (%c and seven digits, or %c, a letter and six "
+                       "more); choose another",
+                       text, policy->prefix, policy->prefix);
+    return 0;
+}
+
+static int show_this(struct db *db, int64_t person, struct host_address host, int64_t now_us, struct err *err)
+{
+    int added = person_host_add(db, host.node, host.user, person, HOST_BY_OPERATOR, now_us, err);
+    if (added == 0) /* it is this person's: in use again, whatever it was */
+        added = person_host_set_kind(db, host.node, host.user, HOST_BY_OPERATOR, err) == 0 ? 1 : -1;
+    return added == -1 ? -1 : person_set_main(db, person, host.node, host.user, err);
+}
+
+int registry_enter(struct db *db, const struct registry_policy *policy, const struct mailkey *key, const char *name,
+                   struct host_address host, int64_t now_us, struct registry_answer *answer_r, struct err *err)
+{
+    struct person person;
+    struct person_host shown;
+    char taken[PERSON_NAME_SIZE];
+    take_name(name, taken);
+    int found = person_find(db, key->text, &person, err);
+    if (found == -1 || (!name8_empty(host.user) && registry_may_have(db, policy, host, person.key, err) == -1))
+        return -1;
+    if (found == 0 && person_add(db, key->text, taken, PERSON_ENTERED, now_us, &person.key, err) == -1)
+        return -1;
+    if (found == 1 && taken[0] != '\0' && person_set(db, person.key, taken, person.source, err) == -1)
+        return -1;
+    if (!name8_empty(host.user) && show_this(db, person.key, host, now_us, err) == -1)
+        return -1;
+    int shows = person_main(db, person.key, &shown, err);
+    if (shows == 0 && give(db, policy, key, taken, person.key, now_us, &shown, err) == 0)
+        shows = 1;
+    if (shows == 1)
+        answer_with(answer_r, found == 0 ? REGISTRY_NEW : REGISTRY_KNOWN, &shown, person.key, now_us);
+    return shows == 1 ? 0 : -1;
+}
+
+int registry_retire(struct db *db, struct host_address host, struct err *err)
+{
+    struct person_host held;
+    struct person_host other;
+    int found = person_host_find(db, host.node, host.user, &held, err);
+    if (found == -1)
+        return -1;
+    if (found == 0 || held.person == 0)
+        return err_set(err, ERR_NOT_FOUND, "%s is nobody's address", host_address_text(host).text);
+    if (person_host_set_kind(db, host.node, host.user, HOST_RETIRED, err) == -1)
+        return -1;
+    if (!held.main)
+        return 0;
+    unsigned in_use = 1U << HOST_BY_RULE | 1U << HOST_BY_NUMBER | 1U << HOST_BY_NAME | 1U << HOST_BY_OPERATOR;
+    return person_has(db, held.person, in_use, &other, err) == -1
+               ? -1
+               : person_set_main(db, held.person, other.node, other.user, err);
+}
+
+/* --- in the loop --- */
+
+struct registry {
+    struct store *store;
+    struct registry_policy policy;
+    struct seen *seen;
+    unsigned generation; /* of what is remembered: an answer that was asked for before is not kept */
+    struct log_once over_limit;
+    struct registry_figures figures;
+};
+
+struct registry *registry_new(struct store *store, struct registry_policy policy)
+{
+    struct registry *registry = mem_zero(sizeof *registry);
+    if (registry == NULL)
+        return NULL;
+    registry->store = store;
+    registry->policy = policy;
+    registry->seen = seen_new(REGISTRY_CACHE_MAX);
+    if (registry->seen == NULL) {
+        mem_free(registry);
+        return NULL;
+    }
+    return registry;
+}
+
+void registry_free(struct registry *registry)
+{
+    if (registry == NULL)
+        return;
+    seen_free(registry->seen);
+    mem_free(registry);
+}
+
+const struct registry_policy *registry_policy(const struct registry *registry)
+{
+    return &registry->policy;
+}
+
+static int ask_work(struct db *db, void *arg, struct err *err)
+{
+    struct registry_request *request = arg;
+    return registry_resolve_out(db, &request->registry->policy, &request->sender, &request->answer, err);
+}
+
+/* One line for each registration, from which it can be entered again where a ledger was lost. */
+static void log_registration(const struct registry_request *request)
+{
+    const struct registry_answer *answer = &request->answer;
+    struct buf address = { 0 };
+    mailkey_write(&request->sender.key, &address);
+    log_info(LOG_ADDRESS, 32495, "registered person=%lld host=%s kind=%s at_us=%lld source=%s address=<%.*s>",
+             (long long)answer->person, host_address_text(answer->host).text, host_kind_name(answer->kind),
+             (long long)answer->used_us, request->sender.peer[0] != '\0' ? request->sender.peer : "-",
+             (int)address.size, (const char *)address.at);
+    buf_free(&address);
+}
+
+static void remember(struct registry_request *request)
+{
+    const struct registry_answer *answer = &request->answer;
+    struct registry *registry = request->registry;
+    struct seen_one one = {
+        .host = answer->host, .kind = answer->kind, .person = answer->person, .used_us = answer->used_us
+    };
+    if (request->generation == registry->generation)
+        seen_keep(registry->seen, request->sender.key.text, &one);
+}
+
+static void ask_done(void *arg, const struct err *err)
+{
+    struct registry_request *request = arg;
+    struct registry *registry = request->registry;
+    if (err != NULL) {
+        request->done(request->arg, err);
+        return;
+    }
+    switch (request->answer.how) {
+    case REGISTRY_NEW:
+        registry->figures.registered++;
+        log_registration(request);
+        (void)log_once_clear(&registry->over_limit);
+        remember(request);
+        break;
+    case REGISTRY_KNOWN:
+        remember(request);
+        break;
+    case REGISTRY_OVER_LIMIT:
+        registry->figures.over_limit++;
+        if (log_once_raise(&registry->over_limit))
+            log_warning(LOG_ADDRESS, 32496,
+                        "%s brought more than %u new senders today (registration-limit); further ones are shown as "
+                        "%s, with their address in the text",
+                        request->sender.peer, registry->policy.limit, host_address_text(request->answer.host).text);
+        break;
+    case REGISTRY_NO_SENDER:
+    case REGISTRY_OFF:
+        break;
+    }
+    request->done(request->arg, NULL);
+}
+
+bool registry_ask(struct registry *registry, struct registry_request *request)
+{
+    struct seen_one one;
+    registry->figures.asked++;
+    if (request->sender.key.text[0] == '\0') {
+        (void)fall_back(&registry->policy, REGISTRY_NO_SENDER, &request->answer);
+        return true;
+    }
+    if (seen_find(registry->seen, request->sender.key.text, &one) &&
+        request->sender.now_us - one.used_us < CLOCK_DAY) { /* once a day the ledger is told that the sender is there */
+        request->answer = (struct registry_answer){
+            .how = REGISTRY_KNOWN, .host = one.host, .kind = one.kind, .person = one.person, .used_us = one.used_us
+        };
+        registry->figures.from_memory++;
+        return true;
+    }
+    request->registry = registry;
+    request->generation = registry->generation;
+    request->job = (struct store_job){ .work = ask_work, .done = ask_done, .arg = request };
+    store_write(registry->store, &request->job);
+    return false;
+}
+
+void registry_forget(struct registry *registry)
+{
+    registry->generation++;
+    seen_clear(registry->seen);
+}
+
+struct registry_figures registry_figures(const struct registry *registry)
+{
+    return registry->figures;
+}
