@@ -13,6 +13,8 @@
 #include "base/conf.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "translator/ops.h"
+#include "translator/zygote.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -36,6 +38,7 @@ struct daemon {
     struct loop *loop;
     struct store *store;
     struct instance instance;
+    struct zygote zygote;
     struct gateway *gateway;
     struct control *control;
     struct event *signals[3];
@@ -188,7 +191,8 @@ static int start(struct daemon *daemon, struct err *err)
     if (make_state_folder(daemon->conf.connector.state, err) == -1 || store_open(&options, &daemon->store, err) == -1)
         return -1;
     daemon->instance = store_instance(daemon->store);
-    if (gateway_new(daemon->loop, daemon->store, &daemon->conf, &daemon->instance, &daemon->gateway, err) == -1)
+    if (gateway_new(daemon->loop, daemon->store, &daemon->conf, &daemon->instance, &daemon->zygote, &daemon->gateway,
+                    err) == -1)
         return -1;
     struct control_options control = { .loop = daemon->loop,
                                        .store = daemon->store,
@@ -203,6 +207,7 @@ static void stop(struct daemon *daemon)
     control_free(daemon->control);
     store_close(daemon->store);
     gateway_free(daemon->gateway);
+    zygote_end(&daemon->zygote);
     for (size_t i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
         if (daemon->signals[i] != NULL)
             event_free(daemon->signals[i]);
@@ -219,6 +224,10 @@ static int run(struct daemon *daemon, bool foreground)
     }
     log_open("ovvmd", daemon->conf.log.target);
     apply_log(&daemon->conf);
+    if (zygote_start(&daemon->zygote, &err) == -1) { /* before anything is opened that it should not inherit */
+        log_error(LOG_CORE, 510, "not started: %s", err.text);
+        return exit_status(&err);
+    }
     daemon->loop = loop_new();
     if (daemon->loop == NULL || listen_to_signals(daemon) == -1)
         (void)err_set(&err, ERR_NO_MEMORY, "the event loop cannot be made: %m");
@@ -233,7 +242,7 @@ static int run(struct daemon *daemon, bool foreground)
     FAILPOINT("daemon.ready");
     loop_run(daemon->loop);
     log_info(LOG_CORE, 505, "ovvmd ended");
-    return EXIT_DONE;
+    return gateway_failed(daemon->gateway) ? EX_TEMPFAIL : EXIT_DONE;
 }
 
 int main(int argc, char **argv)
@@ -246,6 +255,8 @@ int main(int argc, char **argv)
                                              { "failpoints", no_argument, NULL, OPTION_FAILPOINTS },
 #endif
                                              { NULL, 0, NULL, 0 } };
+    if (zygote_is_meant(argc, argv))
+        return zygote_main(&ops_child);
     static struct daemon daemon = { .conf_path = DEFAULT_CONF };
     bool foreground = false;
     bool check = false;

@@ -1,6 +1,11 @@
 /* The gateway: puts the doors, the queues and the translations together, and keeps what they share. */
 #include "gateway/inside.h"
 
+#include "address/registry.h"
+#include "letter/options.h"
+#include "store/correlation.h"
+#include "translator/pool.h"
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -14,7 +19,8 @@ enum {
     PURGE_PAUSE_US = 50000, /* between batches, so that mail goes first */
     PURGE_IDLE_US = 30000000,
     PURGE_ROWS = 500,
-    NJE_MEMORY_DAYS = 30 /* how long sent and seen files are remembered */
+    CORRELATION_DAYS = 730, /* how long an answer is threaded; the address itself is for ever */
+    NJE_MEMORY_DAYS = 30    /* how long sent and seen files are remembered */
 };
 
 /* --- what the parts share --- */
@@ -147,6 +153,25 @@ int64_t gateway_entry_time(struct gateway *gateway)
     return gateway->last_entry_us;
 }
 
+/* --- nodes --- */
+
+void gateway_node_options(const struct gateway *gateway, struct name8 node, const struct conf_link *link,
+                          struct options *options_r)
+{
+    static const enum letter_host_kind kinds[] = { [CONF_RSCS] = HOST_CMS,
+                                                   [CONF_VM370] = HOST_CMS370,
+                                                   [CONF_NJE38] = HOST_NJE38,
+                                                   [CONF_JES2] = HOST_TSO,
+                                                   [CONF_UNIXNJE] = HOST_CMS };
+    (void)gateway;
+    (void)node;
+    *options_r = (struct options){ .kind = link != NULL ? kinds[link->kind] : HOST_CMS,
+                                   .page = "037",
+                                   .attachments = true,
+                                   .map = options_cms_map,
+                                   .map_count = options_cms_map_count };
+}
+
 /* --- purges --- */
 
 static int purge_work(struct db *db, void *arg, struct err *err)
@@ -160,7 +185,10 @@ static int purge_work(struct db *db, void *arg, struct err *err)
     int64_t files = tracks == -1 ? -1 : njefile_purge(db, now_us - NJE_MEMORY_DAYS * CLOCK_DAY, PURGE_ROWS, err);
     if (files == -1)
         return -1;
-    gateway->purge_more = more == 1 || tracks == PURGE_ROWS || files >= PURGE_ROWS;
+    int64_t answers = correlation_purge(db, now_us - CORRELATION_DAYS * CLOCK_DAY, PURGE_ROWS, err);
+    if (answers == -1)
+        return -1;
+    gateway->purge_more = more == 1 || tracks == PURGE_ROWS || files >= PURGE_ROWS || answers == PURGE_ROWS;
     return 0;
 }
 
@@ -258,6 +286,16 @@ static int look_around(struct gateway *gateway, struct err *err)
     return 0;
 }
 
+/* Without the zygote no letter can be translated: the supervisor starts the daemon anew. */
+static void translators_lost(void *arg, const struct err *err)
+{
+    struct gateway *gateway = arg;
+    log_error(LOG_GATEWAY, err_log_number(err->id), "the translators are gone (%s); stopping, to be started anew",
+              err->text);
+    gateway->failed = true;
+    loop_stop(gateway->loop);
+}
+
 static void check_drained(void *arg);
 
 static int init_parts(struct gateway *gateway, struct err *err)
@@ -274,7 +312,7 @@ static int init_parts(struct gateway *gateway, struct err *err)
 }
 
 int gateway_new(struct loop *loop, struct store *store, const struct conf *conf, const struct instance *instance,
-                struct gateway **gateway_r, struct err *err)
+                struct zygote *zygote, struct gateway **gateway_r, struct err *err)
 {
     *gateway_r = NULL;
     struct gateway *gateway = mem_zero(sizeof *gateway);
@@ -294,6 +332,12 @@ int gateway_new(struct loop *loop, struct store *store, const struct conf *conf,
         log_warning(LOG_CORE, 512, "this instance is %s; the doors stay closed", instance_state_name(instance->state));
         return 0;
     }
+    struct translator_options translators = { .lost = translators_lost, .arg = gateway };
+    gateway->registry = registry_new(store, registry_policy_of(conf));
+    if (gateway->registry == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (translator_new(loop, zygote, &translators, &gateway->translator, err) == -1)
+        return -1;
     if (init_parts(gateway, err) == -1 || look_around(gateway, err) == -1 || mail_door_open(gateway, err) == -1 ||
         host_door_open(gateway, err) == -1)
         return -1;
@@ -359,6 +403,8 @@ void gateway_free(struct gateway *gateway)
     host_door_close(gateway);
     mail_door_close(gateway);
     hot_free(&gateway->hot);
+    translator_free(gateway->translator);
+    registry_free(gateway->registry);
     pump_close(&gateway->host_in);
     pump_close(&gateway->mail_in);
     loop_timer_free(&gateway->again_timer);
@@ -378,6 +424,11 @@ struct name8 gateway_link(const struct gateway *gateway, size_t index, struct nj
 {
     nje_link_figures(gateway->neighbours[index].link, figures_r);
     return gateway->neighbours[index].conf->node;
+}
+
+bool gateway_failed(const struct gateway *gateway)
+{
+    return gateway->failed;
 }
 
 bool gateway_smtp(const struct gateway *gateway, struct smtp_server_figures *server_r,

@@ -15,17 +15,21 @@
 #include "smtp/server.h"
 #include "store/instance.h"
 #include "store/store.h"
+#include "translator/zygote.h"
 
 struct gateway;
 
 /* Opens the doors (not where the instance is not active: then only the ledger can be looked at). Keeps pointers to all.
  */
 int gateway_new(struct loop *loop, struct store *store, const struct conf *conf, const struct instance *instance,
-                struct gateway **gateway_r, struct err *err);
+                struct zygote *zygote, struct gateway **gateway_r, struct err *err);
 /* Takes no more letters, finishes what is in hand within `wait_us`, then calls `closed`. */
 void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void *arg), void *arg);
 /* After `closed`. */
 void gateway_free(struct gateway *gateway);
+
+/* It stopped the loop because it cannot go on; to be started anew. */
+bool gateway_failed(const struct gateway *gateway);
 
 /* For status. */
 size_t gateway_link_count(const struct gateway *gateway);

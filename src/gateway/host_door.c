@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/fetch.h"
-#include "gateway/plain.h"
+#include "gateway/hostfiles.h"
 #include "store/itemwriter.h"
 #include "store/njefiles.h"
 
@@ -159,6 +159,7 @@ static void commit(void *owner, struct nje_incoming *file, const struct nje_inco
     file->can_repeat = job->entry_time != 0 && !facts->headers_bad;
     file->recipient.address = span_text(file->address);
     file->item.queue = QUEUE_HOST_IN;
+    (void)snprintf(file->item.peer, sizeof file->item.peer, "%s", file->neighbour->conf->node.text);
     file->item.sender = span_text(file->sender);
     file->item.recipients = &file->recipient;
     file->item.recipient_count = 1;
@@ -326,8 +327,8 @@ static void next_loaded(void *arg, const struct err *err)
     struct fetch *fetch = &sending->fetch;
     struct err failure = err != NULL ? *err : ERR_CLEAR;
     bool here = err == NULL && fetch->found && fetch->item.state == ITEM_READY;
-    if (here && plain_headers(buf_span(&fetch->piece), nje_presets[neighbour->conf->kind].len_counts_cc,
-                              &sending->outgoing.job, &sending->outgoing.dataset, &failure) == 0) {
+    if (here && hostfiles_headers(buf_span(&fetch->piece), nje_presets[neighbour->conf->kind].len_counts_cc,
+                                  &sending->outgoing.job, &sending->outgoing.dataset, &failure) == 0) {
         sending->outgoing.handle = sending;
         (void)snprintf(sending->outgoing.name, sizeof sending->outgoing.name, "%s", fetch->item.id.text);
         sending->outgoing.bytes = fetch->item.size;

@@ -153,7 +153,9 @@ int hostfiles_spool(const struct hostfile *file, unsigned job_id, struct buf *to
                            .flags = NJE_JOB_ID_SET,
                            .message_class = 0,
                            .records = count };
-    struct nje_dataset dataset = { .node = file->to_node, .user = file->to_user, .klass = file->klass, .records = count };
+    struct nje_dataset dataset = {
+        .node = file->to_node, .user = file->to_user, .klass = file->klass, .records = count
+    };
     struct nje_trailer trailer = { .punch_records = count };
     (void)snprintf(dataset.name, sizeof dataset.name, "%s", file->name);
     (void)snprintf(dataset.type, sizeof dataset.type, "%s", file->type);

@@ -28,7 +28,7 @@ struct gateway {
     struct store *store;
     const struct conf *conf;
     struct border border;
-    bool active, draining;
+    bool active, draining, failed;
     struct store_listener listener;
     uint64_t depth[QUEUES]; /* letters that are not in quarantine */
     bool doors_slowed;

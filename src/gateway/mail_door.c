@@ -27,7 +27,6 @@ struct smtp_letter {
     struct itemwriter *writer;
     struct item item;
     struct buf texts; /* sender and recipients */
-    char client[64];
     bool given_up;
 };
 
@@ -87,7 +86,7 @@ static struct smtp_letter *begin(void *owner, struct smtp_session *session, cons
         letter->item =
             (struct item){ .id = ulid_new(), .queue = QUEUE_MAIL_IN, .flags = envelope->body_8bit ? ITEM_8BIT : 0 };
         letter->item.letter = letter->item.id;
-        (void)snprintf(letter->client, sizeof letter->client, "%s", envelope->client);
+        (void)snprintf(letter->item.peer, sizeof letter->item.peer, "%s", envelope->client);
         letter->writer = copy_envelope(letter, envelope) == 0
                              ? itemwriter_new(gateway->store, letter->item.id, letter_room, letter)
                              : NULL;
@@ -115,7 +114,7 @@ static int track_letter_in(struct db *db, void *arg, struct err *err)
                            .at_us = letter->item.arrived_us,
                            .step = TRACK_RECEIVED,
                            .address = letter->item.sender,
-                           .detail = span_text(letter->client) };
+                           .detail = span_text(letter->item.peer) };
     int result = track_add(db, &track, err);
     track.step = TRACK_ADDRESSED;
     track.detail = SPAN_EMPTY;
@@ -136,7 +135,7 @@ static void committed(void *arg, bool dropped, struct buf *content, const struct
         char sender[ITEM_ADDRESS_MAX];
         span_to_text(letter->item.sender, sender, sizeof sender);
         log_info(LOG_GATEWAY, 4107, "letter %s received from <%s> (%s), %zu recipients, %llu bytes",
-                 letter->item.id.text, sender, letter->client, letter->item.recipient_count,
+                 letter->item.id.text, sender, letter->item.peer, letter->item.recipient_count,
                  (unsigned long long)letter->item.size);
     }
     if (!letter->given_up)

@@ -2,7 +2,6 @@
 #include "gateway/inside.h"
 
 #include "base/clock.h"
-#include "gateway/plain.h"
 #include "store/njefiles.h"
 #include "store/sequence.h"
 
@@ -77,43 +76,6 @@ void output_free(struct output *output)
 
 /* --- reports --- */
 
-static int host_report(struct gateway *gateway, struct host_address to, const struct report *report, struct ulid letter,
-                       struct output *output_r, struct err *err)
-{
-    struct name8 postmaster;
-    const struct conf_link *link = border_link(&gateway->border, to.node);
-    if (link == NULL || name8_empty(to.user))
-        return 1;
-    unsigned job_id = gateway_job_id(gateway);
-    if (job_id == 0)
-        return err_set(err, ERR_BUSY, "no NJE job id at hand");
-    (void)name8_parse(SPAN_LITERAL("POSTMAST"), "user", &postmaster, NULL);
-    struct host_address from = { .node = gateway->border.node, .user = postmaster };
-    output_init(output_r, QUEUE_HOST_OUT, letter, "", host_address_text(to).text);
-    output_r->origin = from;
-    (void)snprintf(output_r->item.door, sizeof output_r->item.door, "%s", link->node.text);
-    output_r->item.flags = ITEM_REPORT;
-    output_r->job_id = job_id;
-    output_r->entry_us = gateway_entry_time(gateway);
-    struct plain_note note = { .job = { .job_id = job_id,
-                                        .origin_node = from.node,
-                                        .origin_user = from.user,
-                                        .entry_time = nje_stck(output_r->entry_us),
-                                        .flags = NJE_JOB_ID_SET },
-                               .node = to.node,
-                               .user = to.user,
-                               .sender = "",
-                               .date_us = report->now_us,
-                               .len_counts_cc = nje_presets[link->kind].len_counts_cc };
-    struct buf text = { 0 };
-    report_to_host(report, &text);
-    int result = plain_text_note("Undelivered mail", buf_span(&text), &note, &output_r->content, err);
-    buf_free(&text);
-    if (result == -1)
-        output_free(output_r);
-    return result;
-}
-
 int report_make(struct gateway *gateway, const struct item *item, const struct report_failure *failures, size_t count,
                 struct span original, struct output *output_r, struct err *err)
 {
@@ -134,14 +96,22 @@ int report_make(struct gateway *gateway, const struct item *item, const struct r
         return 1;
     bool from_host = item->queue == QUEUE_HOST_IN ? host_address_parse(item->sender, &host, NULL) == 0
                                                   : border_from_mail(&gateway->border, item->sender, &host, NULL) == 0;
-    if (from_host)
-        return host_report(gateway, host, &report, item->letter, output_r, err);
-    if (item->queue == QUEUE_HOST_IN)
-        return 1; /* a file whose origin is no address */
-    output_init(output_r, QUEUE_MAIL_OUT, item->letter, "", sender);
+    if (item->queue == QUEUE_HOST_IN && (!from_host || border_link(&gateway->border, host.node) == NULL))
+        return 1; /* a file whose origin is no address, or one that we cannot reach */
+    if (from_host) {
+        struct buf address = { .at = NULL };
+        border_to_mail(&gateway->border, host, &address);
+        span_to_text(buf_span(&address), sender, sizeof sender);
+        buf_free(&address);
+    }
+    /* To a host user it goes the way of any letter to him: translated for his node. */
+    output_init(output_r, from_host ? QUEUE_MAIL_IN : QUEUE_MAIL_OUT, item->letter, "", sender);
     output_r->item.flags = ITEM_REPORT;
     report.letter = output_r->item.id;
-    report_to_mail(&report, &output_r->content);
+    if (from_host)
+        report_to_host(&report, &output_r->content);
+    else
+        report_to_mail(&report, &output_r->content);
     if (output_r->content.failed) {
         output_free(output_r);
         return err_set(err, ERR_NO_MEMORY, "out of memory for a report");

@@ -51,16 +51,22 @@ static void add_status(const struct report *report, struct buf *to)
     }
 }
 
-void report_to_mail(const struct report *report, struct buf *to)
+static void add_header(const struct report *report, struct buf *to)
 {
-    const char *id = report->letter.text;
     buf_printf(to, "From: Mail Delivery System <%s>\r\nTo: <%s>\r\nDate: ", report->postmaster, report->to);
     date_format_mail(report->now_us, 0, to);
     buf_printf(
         to,
         "\r\nSubject: Undelivered mail returned to sender\r\nMessage-ID: <%s@%s>\r\nAuto-Submitted: auto-replied\r\n"
-        "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"\r\n\r\n",
-        id, report->host_name, id);
+        "MIME-Version: 1.0\r\n",
+        report->letter.text, report->host_name);
+}
+
+void report_to_mail(const struct report *report, struct buf *to)
+{
+    const char *id = report->letter.text;
+    add_header(report, to);
+    buf_printf(to, "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"\r\n\r\n", id);
     buf_printf(to, "--%s\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n", id);
     add_explanation(report, to);
     buf_printf(to, "\r\n--%s\r\nContent-Type: message/delivery-status\r\n\r\n", id);
@@ -75,24 +81,26 @@ void report_to_mail(const struct report *report, struct buf *to)
 
 void report_to_host(const struct report *report, struct buf *to)
 {
-    struct buf when = { 0 };
+    struct buf when = { .at = NULL };
     date_format_profs(report->arrived_us, &when);
     buf_add_u8(&when, '\0');
     const char *time = when.failed ? "" : (const char *)when.at;
+    add_header(report, to);
+    buf_add_text(to, "Content-Type: text/plain; charset=utf-8\r\n\r\n");
     for (size_t i = 0; i < report->failure_count; i++) {
         const struct report_failure *failure = &report->failures[i];
         /* ND-01, ND-02: the two classic sentences; the reason line is ours (ND-03) */
         if (failure->id == ERR_UNKNOWN_USER || strncmp(failure->status, "5.1.1", 5) == 0) {
             add_one_line(to, failure->recipient);
-            buf_printf(to, " unknown at %s; %s not received.\n", report->node, time);
+            buf_printf(to, " unknown at %s; %s not received.\r\n", report->node, time);
         } else {
             buf_printf(to, "%s cannot deliver %s to ", report->node, time);
             add_one_line(to, failure->recipient);
-            buf_add_text(to, ".\n");
+            buf_add_text(to, ".\r\n");
         }
         buf_printf(to, "Reason: %s ", failure->status);
         add_one_line(to, failure->diagnostic);
-        buf_add_text(to, "\n");
+        buf_add_text(to, "\r\n");
     }
     buf_free(&when);
 }

@@ -1,8 +1,8 @@
 /* mail_in -> host_out: what a letter becomes for each of its host users.
  *
- * Facts from a translator; the sender gets his host address, in a commit of its own where it is a new one, so that no address leaves
- * the process before it is on disk; then, for each recipient, the files in the form of his node. Correlation rows go into the commit
- * that puts the files into host_out.
+ * Facts from a translator; the sender gets his host address, in a commit of its own where it is a new one, so that no
+ * address leaves the process before it is on disk; then, for each recipient, the files in the form of his node.
+ * Correlation rows go into the commit that puts the files into host_out.
  */
 #include "gateway/translation.h"
 
@@ -178,7 +178,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     gateway_node_options(gateway, state->to.node, state->link, &options);
     host_resolution_pack(&packed, &resolution);
     buf_clear(&state->options);
-    ops_options(&state->options, &options, buf_span(&packed));
+    translation_options(&options, buf_span(&packed), &state->options);
     buf_free(&packed);
     if (state->options.failed)
         return err_set(err, ERR_NO_MEMORY, "out of memory for a letter");
@@ -227,12 +227,14 @@ static void registered(void *arg, const struct err *err)
     const struct registry_answer *answer = &state->request.answer;
     if (answer->how == REGISTRY_OVER_LIMIT || answer->how == REGISTRY_OFF)
         log_info(LOG_GATEWAY, 31055, "letter %s: its sender gets no host address (%s); it goes out as %s",
-                 translation->fetch.item.id.text, answer->how == REGISTRY_OFF ? "registration is off" : "the limit of the day is reached",
+                 translation->fetch.item.id.text,
+                 answer->how == REGISTRY_OFF ? "registration is off" : "the limit of the day is reached",
                  host_address_text(answer->host).text);
     next_recipient(translation);
 }
 
-/* The person is the first mailbox of From, else Sender, else the envelope sender; nobody for null senders and reports. */
+/* The person is the first mailbox of From, else Sender, else the envelope sender; nobody for null senders and reports.
+ */
 static void ask_registry(struct translation *translation)
 {
     struct to_host *state = translation->state;
@@ -287,10 +289,9 @@ void to_host_begin(struct translation *translation)
     }
     translation->state = state;
     translation->release = release;
-    translation->translator_job = (struct translator_job){ .op = OP_MAIL_FACTS,
-                                                           .input = buf_span(&translation->content),
-                                                           .done = facts_came,
-                                                           .arg = translation };
+    translation->translator_job = (struct translator_job){
+        .op = OP_MAIL_FACTS, .input = buf_span(&translation->content), .done = facts_came, .arg = translation
+    };
     if (translator_submit(translation->gateway->translator, &translation->translator_job, &err) == -1)
         translation_finish(translation, -1, &err);
 }

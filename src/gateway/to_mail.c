@@ -1,8 +1,9 @@
 /* host_in -> mail_out: what a host file becomes.
  *
- * The spool file is taken apart (hostfiles.h): one data set for one destination at a time goes to a translator for its facts; the ledger
- * says whose the host address is and which letter is being answered; then a translator makes the letter. The sender is the origin of the
- * NJE header, the recipient its destination; only a mailer's envelope (BSMTP) names others.
+ * The spool file is taken apart (hostfiles.h): one data set for one destination at a time goes to a translator for its
+ * facts; the ledger says whose the host address is and which letter is being answered; then a translator makes the
+ * letter. The sender is the origin of the NJE header, the recipient its destination; only a mailer's envelope (BSMTP)
+ * names others.
  */
 #include "gateway/translation.h"
 
@@ -21,7 +22,7 @@
 
 /* One recipient of one letter. */
 struct target {
-    bool is_host;             /* `host` is asked of the registry; else `address` is taken as it stands */
+    bool is_host; /* `host` is asked of the registry; else `address` is taken as it stands */
     struct host_address host;
     char shown[ITEM_ADDRESS_MAX];   /* in reports */
     char address[ITEM_ADDRESS_MAX]; /* empty: `why` */
@@ -127,7 +128,9 @@ static int submit_encode(struct translation *translation, struct err *err)
     char message_id[ULID_LENGTH + 260];
     struct span references[LETTER_REFERENCES_MAX + 1];
     size_t reference_count = 0;
-    struct resolved pair = { .node = target->host.node, .user = target->host.user, .address = span_text(target->address),
+    struct resolved pair = { .node = target->host.node,
+                             .user = target->host.user,
+                             .address = span_text(target->address),
                              .name = span_text(target->name) };
     (void)snprintf(message_id, sizeof message_id, "<%s@%s>", state->letter_id.text, gateway->border.domain);
     struct mail_resolution resolution = { .letter = state->letter,
@@ -149,7 +152,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     struct buf packed = { .at = NULL };
     mail_resolution_pack(&packed, &resolution);
     buf_clear(&state->options);
-    ops_options(&state->options, &state->node_options, buf_span(&packed));
+    translation_options(&state->node_options, buf_span(&packed), &state->options);
     buf_free(&packed);
     if (state->options.failed)
         return no_memory(err);
@@ -226,8 +229,8 @@ static int find_answered(struct db *db, struct translation *translation, struct 
     bool says_so = head->is_reply || (head->subject.size > 0 && subject.size < span_trim(head->subject).size);
     int found = 0;
     if (says_so && state->target_count == 1 && state->targets[0].is_host) {
-        struct host_address_text host =
-            host_address_text((struct host_address){ .node = state->current.from_node, .user = state->current.from_user });
+        struct host_address_text host = host_address_text(
+            (struct host_address){ .node = state->current.from_node, .user = state->current.from_user });
         struct host_address_text proxy = host_address_text(state->targets[0].host);
         found = correlation_find(db, host.text, proxy.text, buf_span(&stamp), buf_span(&subject), &state->correlation,
                                  &state->correlation_texts, err);
@@ -281,7 +284,8 @@ static void target_mail(const struct gateway *gateway, struct target *target, st
     if (mailkey_of(address, &key, &target->why) == -1)
         return;
     struct host_address host;
-    if (border_from_mail(&gateway->border, address, &host, NULL) == -1 && span_equal_nocase(mailkey_domain(&key), span_text(gateway->border.domain)))
+    if (border_from_mail(&gateway->border, address, &host, NULL) == -1 &&
+        span_equal_nocase(mailkey_domain(&key), span_text(gateway->border.domain)))
         (void)err_set(&target->why, ERR_UNKNOWN_USER, "there is no such user");
     else
         span_to_text(address, target->address, sizeof target->address);
@@ -321,9 +325,9 @@ static void next_letter(struct translation *translation)
         enum letter_source source = head_of(state)->source;
         if (source != LETTER_ACK && source != LETTER_PROFS_ACK)
             break;
-        log_info(LOG_GATEWAY, 40510, "letter %s: %s(%s) acknowledges a letter to %s(%s)", translation->fetch.item.id.text,
-                 state->current.from_node.text, state->current.from_user.text, state->current.to_node.text,
-                 state->current.to_user.text);
+        log_info(LOG_GATEWAY, 40510, "letter %s: %s(%s) acknowledges a letter to %s(%s)",
+                 translation->fetch.item.id.text, state->current.from_node.text, state->current.from_user.text,
+                 state->current.to_node.text, state->current.to_user.text);
         state->letter++;
     }
     if (state->letter == state->facts.letter_count) {
@@ -383,9 +387,11 @@ static int check_origin(const struct translation *translation, const struct conf
     if (name8_empty(state->current.from_node) || name8_empty(state->current.from_user))
         return err_set(err, ERR_BAD_CONTENT, "the file does not say who sent it");
     if (link == NULL)
-        return err_set(err, ERR_NOT_ALLOWED, "node %s is not known here: it may not write to the Internet", state->current.from_node.text);
+        return err_set(err, ERR_NOT_ALLOWED, "node %s is not known here: it may not write to the Internet",
+                       state->current.from_node.text);
     if (item->peer[0] != '\0' && strcmp(item->peer, link->node.text) != 0)
-        return err_set(err, ERR_NOT_ALLOWED, "the file says it is from node %s, which is reached over link %s, and came over link %s",
+        return err_set(err, ERR_NOT_ALLOWED,
+                       "the file says it is from node %s, which is reached over link %s, and came over link %s",
                        state->current.from_node.text, link->node.text, item->peer);
     return 0;
 }
@@ -401,9 +407,10 @@ static int begin_file(struct translation *translation, struct err *err)
         return -1;
     gateway_node_options(gateway, state->current.from_node, link, &state->node_options);
     buf_clear(&state->plain_options);
-    ops_options(&state->plain_options, &state->node_options, SPAN_EMPTY);
+    translation_options(&state->node_options, SPAN_EMPTY, &state->plain_options);
     buf_clear(&state->sender);
-    border_to_mail(&gateway->border, (struct host_address){ .node = state->current.from_node, .user = state->current.from_user },
+    border_to_mail(&gateway->border,
+                   (struct host_address){ .node = state->current.from_node, .user = state->current.from_user },
                    &state->sender);
     buf_add_u8(&state->sender, '\0');
     if (state->plain_options.failed || state->sender.failed)

@@ -11,6 +11,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "letter/options.h"
+#include "translator/ops.h"
 
 #include <stdio.h>
 
@@ -275,8 +277,8 @@ void translation_finish(struct translation *translation, int result, struct err 
     if (result == 0 && translation->failure_count > 0)
         result = add_report(translation, err);
     if (result == -1 && translator_blames_child(err->id) && !translation->tried_again) {
-        log_warning(LOG_GATEWAY, err_log_number(err->id), "letter %s: %s; tried once more", translation->fetch.item.id.text,
-                    err->text);
+        log_warning(LOG_GATEWAY, err_log_number(err->id), "letter %s: %s; tried once more",
+                    translation->fetch.item.id.text, err->text);
         translation->tried_again = true;
         translation_reset(translation);
         translation->begin(translation);
@@ -291,6 +293,15 @@ void translation_finish(struct translation *translation, int result, struct err 
     translation_commit(translation);
 }
 
+void translation_options(const struct options *options, struct span resolution, struct buf *to)
+{
+    struct buf packed = { .at = NULL };
+    options_pack(&packed, options);
+    ops_options(buf_span(&packed), resolution, to);
+    to->failed = to->failed || packed.failed;
+    buf_free(&packed);
+}
+
 /* --- loading --- */
 
 static void piece_read(void *arg, struct span piece, const struct err *err)
@@ -299,7 +310,8 @@ static void piece_read(void *arg, struct span piece, const struct err *err)
     buf_add_span(&translation->content, piece);
     if (err != NULL || translation->content.failed) {
         translation_put_back(translation,
-                 err != NULL ? err : &(struct err){ .id = ERR_NO_MEMORY, .text = "out of memory for a letter" });
+                             err != NULL ? err
+                                         : &(struct err){ .id = ERR_NO_MEMORY, .text = "out of memory for a letter" });
         return;
     }
     if (piece.size == 0) {

@@ -41,6 +41,10 @@ int translation_failure(struct translation *translation, struct span recipient, 
  * The translation may be gone afterwards. */
 void translation_finish(struct translation *translation, int result, struct err *err);
 
+/* Options and resolution as a translator takes them, appended. */
+struct options;
+void translation_options(const struct options *options, struct span resolution, struct buf *to);
+
 void to_mail_begin(struct translation *translation);
 void to_host_begin(struct translation *translation);
 

@@ -68,7 +68,7 @@ int options_parse(struct span packed, struct options *options_r, struct err *err
     while (result == 0 && (step = pack_next(&from, &field, err)) == 1) {
         switch ((enum options_tag)field.tag) {
         case TAG_KIND:
-            options_r->kind = (enum host_kind)pack_number_of(field.value);
+            options_r->kind = (enum letter_host_kind)pack_number_of(field.value);
             break;
         case TAG_PAGE:
             span_to_text(field.value, options_r->page, sizeof options_r->page);

@@ -20,7 +20,7 @@ enum {
 };
 
 /* Ovdfile.dat host-kind= (host-users.md §0) */
-enum host_kind { HOST_CMS = 1, HOST_PROFS, HOST_TSO, HOST_NJE38, HOST_CMS370, HOST_MAILER };
+enum letter_host_kind { HOST_CMS = 1, HOST_PROFS, HOST_TSO, HOST_NJE38, HOST_CMS370, HOST_MAILER };
 
 /* Cmsxmap.tbl (by filetype) or Dosxmap.tbl (by extension): `LISTING EBCDIC`, `ZIP BINARY`, `*` is the default. */
 struct options_map {
@@ -29,7 +29,7 @@ struct options_map {
 };
 
 struct options {
-    enum host_kind kind;
+    enum letter_host_kind kind;
     char page[EBCDIC_NAME_SIZE]; /* code page of the text: a number, or the name of the custom page below */
     struct span to_pc, from_pc;  /* a custom page: its .csm tables, 256 bytes each; else empty */
     bool pc_850;                 /* they are to code page 850, not 1252 */

@@ -8,7 +8,8 @@ enum { CANDIDATES = 200 }; /* letters of one pair that are looked at, newest fir
 int correlation_add(struct db *db, const struct correlation *correlation, struct err *err)
 {
     return db_run(db, err,
-                  "INSERT INTO correlation (letter, host, proxy, direction, message_id, refs, reply_to, subject, stamp, at_us)"
+                  "INSERT INTO correlation (letter, host, proxy, direction, message_id, refs, reply_to, subject, "
+                  "stamp, at_us)"
                   " VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9)",
                   "tttbbbbbi", correlation->letter.text, correlation->host, correlation->proxy, correlation->message_id,
                   correlation->references, correlation->reply_to, correlation->subject, correlation->stamp,
@@ -20,7 +21,8 @@ int correlation_add(struct db *db, const struct correlation *correlation, struct
 /* Copies what the row holds into `texts` and points there. */
 static void keep(const struct db_rows *rows, struct correlation *correlation_r, struct buf *texts)
 {
-    struct span parts[] = { db_bytes(rows, 1), db_bytes(rows, 2), db_bytes(rows, 3), db_bytes(rows, 4), db_bytes(rows, 5) };
+    struct span parts[] = { db_bytes(rows, 1), db_bytes(rows, 2), db_bytes(rows, 3), db_bytes(rows, 4),
+                            db_bytes(rows, 5) };
     buf_clear(texts);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         buf_add_span(texts, parts[i]);
@@ -61,8 +63,8 @@ int correlation_find(struct db *db, const char *host, const char *proxy, struct 
 /* "Re: RE: Fwd: The  Numbers " -> "the numbers" */
 void correlation_subject(struct span subject, struct buf *to)
 {
-    static const struct span prefixes[] = { SPAN_LITERAL("re:"), SPAN_LITERAL("fw:"), SPAN_LITERAL("fwd:"), SPAN_LITERAL("aw:"),
-                                            SPAN_LITERAL("sv:"), SPAN_LITERAL("antw:") };
+    static const struct span prefixes[] = { SPAN_LITERAL("re:"), SPAN_LITERAL("fw:"), SPAN_LITERAL("fwd:"),
+                                            SPAN_LITERAL("aw:"), SPAN_LITERAL("sv:"), SPAN_LITERAL("antw:") };
     bool cut = true;
     subject = span_trim(subject);
     while (cut) {
@@ -92,6 +94,7 @@ void correlation_stamp(int64_t us, struct buf *to)
 
 int64_t correlation_purge(struct db *db, int64_t before_us, size_t limit, struct err *err)
 {
-    return db_run(db, err, "DELETE FROM correlation WHERE key IN (SELECT key FROM correlation WHERE at_us < ?1 LIMIT ?2)", "ii",
+    return db_run(db, err,
+                  "DELETE FROM correlation WHERE key IN (SELECT key FROM correlation WHERE at_us < ?1 LIMIT ?2)", "ii",
                   before_us, (int64_t)limit);
 }

@@ -132,11 +132,11 @@ int item_write_end(struct db *db, const struct item *item, struct err *err)
 static int load_row(struct db *db, int64_t key, struct item *item, size_t *sender_size_r, struct err *err)
 {
     struct db_rows rows;
-    int found =
-        db_query(db, &rows, err,
-                 "SELECT id, letter, queue, state, door, arrived_us, due_us, attempts, size, flags, sender, reason, peer"
-                 " FROM item WHERE key = ?1 AND queue <> 0",
-                 "i", key);
+    int found = db_query(
+        db, &rows, err,
+        "SELECT id, letter, queue, state, door, arrived_us, due_us, attempts, size, flags, sender, reason, peer"
+        " FROM item WHERE key = ?1 AND queue <> 0",
+        "i", key);
     if (found == 0)
         found = db_next(&rows, err);
     if (found == 1) {

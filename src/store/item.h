@@ -50,7 +50,7 @@ struct item {
     int attempts;
     uint64_t size; /* of the content */
     unsigned flags;
-    char peer[ITEM_PEER_SIZE]; /* who brought it: the client's address, or the link; empty: made here */
+    char peer[ITEM_PEER_SIZE];  /* who brought it: the client's address, or the link; empty: made here */
     struct span sender;         /* mail: envelope sender, empty for <>; host: NODE(USER) */
     char reason[ERR_TEXT_SIZE]; /* why it waits, is held or in quarantine */
     struct item_recipient *recipients;
