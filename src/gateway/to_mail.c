@@ -375,7 +375,7 @@ static int read_current(struct to_mail *state, struct err *err)
     int found = hostfile_next(&reader, &state->current, err);
     if (found != 1)
         return found == -1 ? -1 : err_set(err, ERR_BUG, "a packed file is missing");
-    hostfile_release(&state->current);
+    records_free(&state->current.records);
     return 0;
 }
 

@@ -112,7 +112,7 @@ static void forget_done(void *arg, const struct err *err)
 }
 
 /* The letter stays where it is and is tried again: at once when the ledger can be written again, else soon. */
-void translation_put_back(struct translation *translation, const struct err *err)
+static void put_back(struct translation *translation, const struct err *err)
 {
     log_trace(LOG_GATEWAY, err_log_number(err->id), "letter %s waits in %s: %s", translation->fetch.item.id.text,
               queue_name(translation->pump->queue), err->text);
@@ -126,7 +126,7 @@ static void commit_done(void *arg, const struct err *err)
     struct gateway *gateway = translation->gateway;
     const struct item *item = &translation->fetch.item;
     if (err != NULL && err->id != ERR_NOT_FOUND) {
-        translation_put_back(translation, err);
+        put_back(translation, err);
         return;
     }
     FAILPOINT("translate.committed");
@@ -161,11 +161,13 @@ static int chunks_work(struct db *db, void *arg, struct err *err)
     return 0;
 }
 
+static void write_next(struct translation *translation);
+
 static void chunks_done(void *arg, const struct err *err)
 {
     struct translation *translation = arg;
     if (err != NULL) {
-        translation_put_back(translation, err);
+        put_back(translation, err);
         return;
     }
     translation->chunk_at += CHUNKS_A_JOB;
@@ -174,11 +176,11 @@ static void chunks_done(void *arg, const struct err *err)
         translation->output_at++;
         translation->chunk_at = 0;
     }
-    translation_commit(translation);
+    write_next(translation);
 }
 
 /* Large contents first, piece by piece; then the commit. */
-void translation_commit(struct translation *translation)
+static void write_next(struct translation *translation)
 {
     while (translation->output_at < translation->output_count &&
            !is_large(&translation->outputs[translation->output_at]))
@@ -242,7 +244,7 @@ static void translation_reset(struct translation *translation)
     translation->failure_count = 0;
 }
 
-void translation_quarantine(struct translation *translation, const char *reason)
+static void go_to_quarantine(struct translation *translation, const char *reason)
 {
     translation_reset(translation);
     translation->quarantine = true;
@@ -260,7 +262,7 @@ static int add_report(struct translation *translation, struct err *err)
         return -1;
     if (made == 1) { /* nobody can be told */
         if (translation->output_count == 0)
-            translation_quarantine(translation, translation->failures[0].diagnostic);
+            go_to_quarantine(translation, translation->failures[0].diagnostic);
         return 0;
     }
     struct output *output = translation_output(translation, err);
@@ -285,12 +287,12 @@ void translation_finish(struct translation *translation, int result, struct err 
         return;
     }
     if (result == -1 && err_family(err->id) == ERR_FAMILY_TEMPORARY) {
-        translation_put_back(translation, err);
+        put_back(translation, err);
         return;
     }
     if (result == -1)
-        translation_quarantine(translation, err->text);
-    translation_commit(translation);
+        go_to_quarantine(translation, err->text);
+    write_next(translation);
 }
 
 void translation_options(const struct options *options, struct span resolution, struct buf *to)
@@ -309,9 +311,8 @@ static void piece_read(void *arg, struct span piece, const struct err *err)
     struct translation *translation = arg;
     buf_add_span(&translation->content, piece);
     if (err != NULL || translation->content.failed) {
-        translation_put_back(translation,
-                             err != NULL ? err
-                                         : &(struct err){ .id = ERR_NO_MEMORY, .text = "out of memory for a letter" });
+        put_back(translation,
+                 err != NULL ? err : &(struct err){ .id = ERR_NO_MEMORY, .text = "out of memory for a letter" });
         return;
     }
     if (piece.size == 0) {
@@ -326,12 +327,12 @@ static void loaded(void *arg, const struct err *err)
     struct translation *translation = arg;
     struct fetch *fetch = &translation->fetch;
     if (err != NULL) {
-        translation_put_back(translation, err);
+        put_back(translation, err);
     } else if (!fetch->found || fetch->item.state != ITEM_READY || fetch->item.due_us > clock_now()) {
         finished(translation);
     } else if (fetch->item.size > CONTENT_MAX) {
-        translation_quarantine(translation, "the letter is larger than this connector translates");
-        translation_commit(translation);
+        go_to_quarantine(translation, "the letter is larger than this connector translates");
+        write_next(translation);
     } else {
         (void)buf_reserve(&translation->content, (size_t)fetch->item.size + 1);
         fetch_read(fetch, 0, piece_read);

@@ -74,7 +74,7 @@ void sending_part_make(const struct sending *sending, size_t index, struct sendi
         make_binary(sending, part_r);
 }
 
-static enum netdata_dialect dialect_of(enum host_kind kind)
+static enum netdata_dialect dialect_of(enum letter_host_kind kind)
 {
     switch (kind) {
     case HOST_TSO:
@@ -88,7 +88,7 @@ static enum netdata_dialect dialect_of(enum host_kind kind)
     }
 }
 
-static char class_of(enum host_kind kind)
+static char class_of(enum letter_host_kind kind)
 {
     return kind == HOST_TSO ? 'B' : kind == HOST_CMS370 ? 'N' : 'A';
 }
@@ -105,7 +105,7 @@ int sending_part_put(struct sending *sending, size_t index, struct err *err)
                                  .lrecl = part.lrecl,
                                  .changed_us = part.part->changed_us != 0 ? part.part->changed_us : sending->date_us,
                                  .records = &part.records };
-    enum host_kind kind = sending->options->kind;
+    enum letter_host_kind kind = sending->options->kind;
     struct hostfile file = sending_file(sending, part.name.name.text, part.name.type.text, class_of(kind));
     const struct records *message = sending->message.count > 0 ? &sending->message : NULL;
     int result;

@@ -69,7 +69,7 @@ static int insert_row(struct db *db, const struct item *item, struct err *err)
 {
     return db_run(db, err,
                   "INSERT INTO item (key, id, letter, queue, state, door, arrived_us, due_us, attempts, size, flags, "
-                  "sender)"
+                  "sender, peer)"
                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                   "ittiitiiiiibt", item->key, item->id.text, item->letter.text, (int64_t)item->queue,
                   (int64_t)item->state, item->door, item->arrived_us, item->due_us, (int64_t)item->attempts,
