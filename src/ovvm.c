@@ -5,6 +5,7 @@
  * Most verbs ask the running daemon through its control socket. Exit status: 0 done, 1 not found or nothing to do, 2
  * usage, 3 refused, 4 the daemon cannot be reached.
  */
+#include "address/tables.h"
 #include "admin/ask.h"
 #include "admin/show.h"
 #include "base/conf.h"
@@ -63,11 +64,30 @@ static int parse(int argc, char **argv, struct command *command_r)
     return command_r->count > 0 ? 0 : -1;
 }
 
+/* The configuration is sound; a file it names is not. */
+static int report_table(const struct command *command, const struct err *err)
+{
+    if (!command->json) {
+        (void)puts(err->text);
+        return EXIT_REFUSED;
+    }
+    json_t *reply = json_pack("{s:b, s:[{s:i, s:s}]}", "ok", 0, "problems", "line", 0, "text", err->text);
+    (void)json_dumpf(reply, stdout, JSON_COMPACT);
+    (void)putchar('\n');
+    json_decref(reply);
+    return EXIT_REFUSED;
+}
+
 static int check(const struct command *command)
 {
     static struct conf_problems problems;
     struct conf conf;
     if (conf_load(command->conf_path, &conf, &problems) == 0) {
+        struct err err = ERR_CLEAR;
+        if (tables_check(&conf, &err) == -1) {
+            conf_free(&conf);
+            return report_table(command, &err);
+        }
         (void)printf(command->json ? "{\"ok\":true,\"problems\":[]}\n" : "%s: no problems found\n", command->conf_path);
         conf_free(&conf);
         return EXIT_DONE;

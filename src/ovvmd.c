@@ -3,7 +3,8 @@
  *     ovvmd [-c FILE] [-f] [--check] [--version]
  *
  * Without -f it goes into the background once it is ready (systemd runs it with -f and waits for its notice). SIGTERM
- * and SIGINT: takes no more, finishes what is in hand, signs off, ends. SIGHUP: reads the log levels anew. A second
+ * and SIGINT: takes no more, finishes what is in hand, signs off, ends. SIGHUP: reads the log levels and the tables
+ * anew. A second
  * SIGTERM ends it at once; the ledger makes that harmless.
  *
  * Exit status: 0 done, 2 usage, 3 refused (configuration, or the ledger is another's), 75 try again (disk, memory).
@@ -36,6 +37,8 @@ struct daemon {
     struct loop *loop;
     struct store *store;
     struct instance instance;
+    struct registry *registry;
+    struct tables *tables;
     struct gateway *gateway;
     struct control *control;
     struct event *signals[3];
@@ -109,6 +112,7 @@ static void on_reload(evutil_socket_t number, short what, void *arg)
     apply_log(&conf);
     conf_free(&conf);
     log_info(LOG_CORE, 514, "log levels read anew; other keys take effect at the next start");
+    tables_reload(daemon->tables, &(struct tables_reload){ .done = NULL });
 }
 
 static int listen_to_signals(struct daemon *daemon)
@@ -188,11 +192,23 @@ static int start(struct daemon *daemon, struct err *err)
     if (make_state_folder(daemon->conf.connector.state, err) == -1 || store_open(&options, &daemon->store, err) == -1)
         return -1;
     daemon->instance = store_instance(daemon->store);
-    if (gateway_new(daemon->loop, daemon->store, &daemon->conf, &daemon->instance, &daemon->gateway, err) == -1)
+    daemon->registry = registry_new(daemon->store, registry_policy_of(&daemon->conf));
+    if (daemon->registry == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    struct tables_options tables = { .loop = daemon->loop,
+                                     .store = daemon->store,
+                                     .registry = daemon->registry,
+                                     .conf = &daemon->conf,
+                                     .active = daemon->instance.state == INSTANCE_ACTIVE };
+    if (tables_new(&tables, &daemon->tables, err) == -1 ||
+        gateway_new(daemon->loop, daemon->store, &daemon->conf, daemon->tables, &daemon->instance, &daemon->gateway,
+                    err) == -1)
         return -1;
     struct control_options control = { .loop = daemon->loop,
                                        .store = daemon->store,
                                        .gateway = daemon->gateway,
+                                       .tables = daemon->tables,
+                                       .registry = daemon->registry,
                                        .conf = &daemon->conf,
                                        .instance = &daemon->instance };
     return control_new(&control, &daemon->control, err);
@@ -203,6 +219,8 @@ static void stop(struct daemon *daemon)
     control_free(daemon->control);
     store_close(daemon->store);
     gateway_free(daemon->gateway);
+    tables_free(daemon->tables);
+    registry_free(daemon->registry);
     for (size_t i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
         if (daemon->signals[i] != NULL)
             event_free(daemon->signals[i]);
@@ -283,9 +301,14 @@ int main(int argc, char **argv)
     if (load_conf(daemon.conf_path, &daemon.conf) == -1)
         return EXIT_REFUSED;
     if (check) {
-        (void)printf("%s: no problems found\n", daemon.conf_path);
+        struct err err = ERR_CLEAR;
+        int wrong = tables_check(&daemon.conf, &err);
         conf_free(&daemon.conf);
-        return EXIT_DONE;
+        if (wrong == -1)
+            (void)fprintf(stderr, "%s\n", err.text);
+        else
+            (void)printf("%s: no problems found\n", daemon.conf_path);
+        return wrong == -1 ? EXIT_REFUSED : EXIT_DONE;
     }
     fault_init();
     int status = run(&daemon, foreground);

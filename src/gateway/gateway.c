@@ -203,7 +203,7 @@ static int reroute(struct db *db, struct gateway *gateway, struct err *err)
         db_text(&rows, 1, door, sizeof door);
         if (host_address_parse(db_bytes(&rows, 2), &to, NULL) == -1)
             continue;
-        const struct conf_link *link = border_link(&gateway->border, to.node);
+        const struct conf_link *link = border_route(&gateway->border, to);
         if (link == NULL || strcmp(link->node.text, door) == 0)
             continue;
         if (item_set_door(db, db_int(&rows, 0), link->node.text, err) == -1) {
@@ -264,8 +264,8 @@ static int init_parts(struct gateway *gateway, struct err *err)
     return made ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
-int gateway_new(struct loop *loop, struct store *store, const struct conf *conf, const struct instance *instance,
-                struct gateway **gateway_r, struct err *err)
+int gateway_new(struct loop *loop, struct store *store, const struct conf *conf, const struct tables *tables,
+                const struct instance *instance, struct gateway **gateway_r, struct err *err)
 {
     *gateway_r = NULL;
     struct gateway *gateway = mem_zero(sizeof *gateway);
@@ -274,7 +274,7 @@ int gateway_new(struct loop *loop, struct store *store, const struct conf *conf,
     gateway->loop = loop;
     gateway->store = store;
     gateway->conf = conf;
-    gateway->border = border_of(conf);
+    gateway->border = border_of(conf, tables_current(tables));
     gateway->active = instance->state == INSTANCE_ACTIVE;
     gateway->listener = (struct store_listener){ .changed = writable_changed, .arg = gateway };
     gateway->reserve_job = (struct store_job){ .work = reserve_work, .done = reserve_done, .arg = gateway };

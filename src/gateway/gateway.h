@@ -20,8 +20,8 @@ struct gateway;
 
 /* Opens the doors (not where the instance is not active: then only the ledger can be looked at). Keeps pointers to all.
  */
-int gateway_new(struct loop *loop, struct store *store, const struct conf *conf, const struct instance *instance,
-                struct gateway **gateway_r, struct err *err);
+int gateway_new(struct loop *loop, struct store *store, const struct conf *conf, const struct tables *tables,
+                const struct instance *instance, struct gateway **gateway_r, struct err *err);
 /* Takes no more letters, finishes what is in hand within `wait_us`, then calls `closed`. */
 void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void *arg), void *arg);
 /* After `closed`. */
