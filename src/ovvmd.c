@@ -94,7 +94,8 @@ static void on_stop(evutil_socket_t number, short what, void *arg)
     daemon->stopping = true;
     log_info(LOG_CORE, 505, "stopping (signal %d): no more letters are taken, those in hand are finished", (int)number);
     (void)sd_notify(0, "STOPPING=1");
-    gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
+    if (daemon->gateway != NULL) /* else as soon as the start is done */
+        gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
 }
 
 static void on_reload(evutil_socket_t number, short what, void *arg)
@@ -112,7 +113,8 @@ static void on_reload(evutil_socket_t number, short what, void *arg)
     apply_log(&conf);
     conf_free(&conf);
     log_info(LOG_CORE, 514, "log levels read anew; other keys take effect at the next start");
-    tables_reload(daemon->tables, &(struct tables_reload){ .done = NULL });
+    if (daemon->tables != NULL)
+        tables_reload(daemon->tables, &(struct tables_reload){ .done = NULL });
 }
 
 static int listen_to_signals(struct daemon *daemon)
@@ -249,6 +251,8 @@ static int run(struct daemon *daemon, bool foreground)
     (void)sd_notify(0, "READY=1");
     tell_parent(parent);
     FAILPOINT("daemon.ready");
+    if (daemon->stopping)
+        gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
     loop_run(daemon->loop);
     log_info(LOG_CORE, 505, "ovvmd ended");
     return EXIT_DONE;

@@ -176,6 +176,14 @@ void routes_free(struct routes *routes)
     *routes = (struct routes){ .count = 0 };
 }
 
+void route_pattern(const struct route *route, char text_r[ROUTE_PATTERN_SIZE])
+{
+    const struct route_glob *node = &route->node;
+    const struct route_glob *user = &route->user;
+    (void)snprintf(text_r, ROUTE_PATTERN_SIZE, "%.*s%s%s(%.*s%s%s)", node->star, node->text, node->has_star ? "*" : "",
+                   node->text + node->star, user->star, user->text, user->has_star ? "*" : "", user->text + user->star);
+}
+
 const struct route *routes_find(const struct routes *routes, struct host_address to)
 {
     for (size_t i = 0; i < routes->count; i++)

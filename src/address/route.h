@@ -27,6 +27,8 @@ struct route {
     unsigned line;     /* of Route.tbl; 0: the link's `nodes` */
 };
 
+enum { ROUTE_PATTERN_SIZE = 2 * (NAME8_MAX + 1) + 3 };
+
 struct routes {
     struct route *at; /* the most specific first, then the cheapest, then in the order of the file */
     size_t count;
@@ -37,6 +39,8 @@ struct routes {
 int routes_parse(struct span text, const struct conf_link *links, size_t link_count, struct routes *routes_r,
                  struct err *err);
 void routes_free(struct routes *routes);
+/* The pattern as in the file. */
+void route_pattern(const struct route *route, char text_r[ROUTE_PATTERN_SIZE]);
 /* NULL: no way leads there. */
 const struct route *routes_find(const struct routes *routes, struct host_address to);
 
