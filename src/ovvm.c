@@ -5,6 +5,7 @@
  * Most verbs ask the running daemon through its control socket. Exit status: 0 done, 1 not found or nothing to do, 2
  * usage, 3 refused, 4 the daemon cannot be reached.
  */
+#include "address/tables.h"
 #include "admin/ask.h"
 #include "admin/show.h"
 #include "base/conf.h"
@@ -26,6 +27,14 @@ static void usage(FILE *to)
                 "  queue list [--queue NAME] [--state ready|held|quarantine]\n"
                 "  queue show ID             one letter: where it came from, where it goes, what was tried\n"
                 "  trace ID|ADDRESS          each hop of a letter in both worlds, and what happens next\n"
+                "  who ADDRESS               who that is in both worlds, by which rule or line of a table\n"
+                "  register list [--after NODE(USER)]             host addresses and whose they are\n"
+                "  register add ADDRESS [NODE(USER)] [--name NAME]  gives an address, and shows it from now on\n"
+                "  register remove NODE(USER)  refuses mail to it until its owner writes again\n"
+                "  people list [--after NUMBER]  who is in the people file, with their host addresses\n"
+                "  people check              the people file: its mistakes, or what a reload would change\n"
+                "  tables show               Ovdfile.dat and Route.tbl as they are in use\n"
+                "  tables reload [--confirm] reads the tables and the people file anew\n"
                 "  host …                    a small NJE node for trying things out (ovvm host --help)\n"
                 "Every verb but host takes --json. See ovvm(1).\n",
                 to);
@@ -33,8 +42,8 @@ static void usage(FILE *to)
 
 struct command {
     const char *conf_path;
-    bool json;
-    const char *queue, *state;
+    bool json, confirm;
+    const char *queue, *state, *name, *after;
     const char *words[4];
     int count;
 };
@@ -46,6 +55,8 @@ static int parse(int argc, char **argv, struct command *command_r)
         const char **value = strcmp(argv[i], "-c") == 0        ? &command_r->conf_path
                              : strcmp(argv[i], "--queue") == 0 ? &command_r->queue
                              : strcmp(argv[i], "--state") == 0 ? &command_r->state
+                             : strcmp(argv[i], "--name") == 0  ? &command_r->name
+                             : strcmp(argv[i], "--after") == 0 ? &command_r->after
                                                                : NULL;
         if (value != NULL) {
             if (i + 1 == argc)
@@ -53,6 +64,8 @@ static int parse(int argc, char **argv, struct command *command_r)
             *value = argv[++i];
         } else if (strcmp(argv[i], "--json") == 0) {
             command_r->json = true;
+        } else if (strcmp(argv[i], "--confirm") == 0) {
+            command_r->confirm = true;
         } else if (argv[i][0] == '-' ||
                    command_r->count == (int)(sizeof command_r->words / sizeof command_r->words[0])) {
             return -1;
@@ -63,11 +76,30 @@ static int parse(int argc, char **argv, struct command *command_r)
     return command_r->count > 0 ? 0 : -1;
 }
 
+/* The configuration is sound; a file it names is not. */
+static int report_table(const struct command *command, const struct err *err)
+{
+    if (!command->json) {
+        (void)puts(err->text);
+        return EXIT_REFUSED;
+    }
+    json_t *reply = json_pack("{s:b, s:[{s:i, s:s}]}", "ok", 0, "problems", "line", 0, "text", err->text);
+    (void)json_dumpf(reply, stdout, JSON_COMPACT);
+    (void)putchar('\n');
+    json_decref(reply);
+    return EXIT_REFUSED;
+}
+
 static int check(const struct command *command)
 {
     static struct conf_problems problems;
     struct conf conf;
     if (conf_load(command->conf_path, &conf, &problems) == 0) {
+        struct err err = ERR_CLEAR;
+        if (tables_check(&conf, &err) == -1) {
+            conf_free(&conf);
+            return report_table(command, &err);
+        }
         (void)printf(command->json ? "{\"ok\":true,\"problems\":[]}\n" : "%s: no problems found\n", command->conf_path);
         conf_free(&conf);
         return EXIT_DONE;
@@ -90,6 +122,47 @@ static int check(const struct command *command)
     return EXIT_REFUSED;
 }
 
+/* The verbs about addresses; NULL: none of them. */
+static json_t *address_request(const struct command *command, void (**show_r)(const json_t *reply))
+{
+    const char *const *words = command->words;
+    char verb[32] = "";
+    if (strcmp(words[0], "who") == 0 && command->count == 2) {
+        *show_r = show_who;
+        return json_pack("{s:s, s:s}", "verb", "who", "address", words[1]);
+    }
+    if (command->count < 2)
+        return NULL;
+    (void)snprintf(verb, sizeof verb, "%s %s", words[0], words[1]);
+    if (strcmp(verb, "register list") == 0 && command->count == 2) {
+        *show_r = show_registrations;
+        return json_pack("{s:s, s:s*}", "verb", verb, "after", command->after);
+    }
+    if (strcmp(verb, "register add") == 0 && command->count >= 3) {
+        *show_r = show_registered;
+        return json_pack("{s:s, s:s, s:s*, s:s*}", "verb", verb, "address", words[2], "host",
+                         command->count > 3 ? words[3] : NULL, "name", command->name);
+    }
+    if (strcmp(verb, "register remove") == 0 && command->count == 3) {
+        *show_r = show_retired;
+        return json_pack("{s:s, s:s}", "verb", verb, "host", words[2]);
+    }
+    if (strcmp(verb, "people list") == 0 && command->count == 2) {
+        *show_r = show_people;
+        return json_pack("{s:s, s:I}", "verb", verb, "after_person",
+                         (json_int_t)(command->after != NULL ? strtoll(command->after, NULL, 10) : 0));
+    }
+    if ((strcmp(verb, "people check") == 0 || strcmp(verb, "tables reload") == 0) && command->count == 2) {
+        *show_r = strcmp(verb, "people check") == 0 ? show_people_check : show_reload;
+        return json_pack("{s:s, s:b}", "verb", verb, "confirm", command->confirm ? 1 : 0);
+    }
+    if (strcmp(verb, "tables show") == 0 && command->count == 2) {
+        *show_r = show_tables;
+        return json_pack("{s:s}", "verb", verb);
+    }
+    return NULL;
+}
+
 static json_t *request_of(const struct command *command, void (**show_r)(const json_t *reply))
 {
     const char *word = command->words[0];
@@ -110,7 +183,7 @@ static json_t *request_of(const struct command *command, void (**show_r)(const j
         *show_r = show_trace;
         return json_pack("{s:s, s:s}", "verb", "trace", "what", second);
     }
-    return NULL;
+    return address_request(command, show_r);
 }
 
 static int run(const struct command *command, json_t *request, void (*show)(const json_t *reply))

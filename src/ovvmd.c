@@ -3,7 +3,8 @@
  *     ovvmd [-c FILE] [-f] [--check] [--version]
  *
  * Without -f it goes into the background once it is ready (systemd runs it with -f and waits for its notice). SIGTERM
- * and SIGINT: takes no more, finishes what is in hand, signs off, ends. SIGHUP: reads the log levels anew. A second
+ * and SIGINT: takes no more, finishes what is in hand, signs off, ends. SIGHUP: reads the log levels and the tables
+ * anew. A second
  * SIGTERM ends it at once; the ledger makes that harmless.
  *
  * Exit status: 0 done, 2 usage, 3 refused (configuration, or the ledger is another's), 75 try again (disk, memory).
@@ -39,6 +40,8 @@ struct daemon {
     struct store *store;
     struct instance instance;
     struct zygote zygote;
+    struct registry *registry;
+    struct tables *tables;
     struct gateway *gateway;
     struct control *control;
     struct event *signals[3];
@@ -94,7 +97,8 @@ static void on_stop(evutil_socket_t number, short what, void *arg)
     daemon->stopping = true;
     log_info(LOG_CORE, 505, "stopping (signal %d): no more letters are taken, those in hand are finished", (int)number);
     (void)sd_notify(0, "STOPPING=1");
-    gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
+    if (daemon->gateway != NULL) /* else as soon as the start is done */
+        gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
 }
 
 static void on_reload(evutil_socket_t number, short what, void *arg)
@@ -112,6 +116,8 @@ static void on_reload(evutil_socket_t number, short what, void *arg)
     apply_log(&conf);
     conf_free(&conf);
     log_info(LOG_CORE, 514, "log levels read anew; other keys take effect at the next start");
+    if (daemon->tables != NULL)
+        tables_reload(daemon->tables, &(struct tables_reload){ .done = NULL });
 }
 
 static int listen_to_signals(struct daemon *daemon)
@@ -191,12 +197,30 @@ static int start(struct daemon *daemon, struct err *err)
     if (make_state_folder(daemon->conf.connector.state, err) == -1 || store_open(&options, &daemon->store, err) == -1)
         return -1;
     daemon->instance = store_instance(daemon->store);
-    if (gateway_new(daemon->loop, daemon->store, &daemon->conf, &daemon->instance, &daemon->zygote, &daemon->gateway,
-                    err) == -1)
+    daemon->registry = registry_new(daemon->store, registry_policy_of(&daemon->conf));
+    if (daemon->registry == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    struct tables_options tables = { .loop = daemon->loop,
+                                     .store = daemon->store,
+                                     .registry = daemon->registry,
+                                     .conf = &daemon->conf,
+                                     .active = daemon->instance.state == INSTANCE_ACTIVE };
+    if (tables_new(&tables, &daemon->tables, err) == -1)
+        return -1;
+    struct gateway_options gateway = { .loop = daemon->loop,
+                                       .store = daemon->store,
+                                       .conf = &daemon->conf,
+                                       .tables = daemon->tables,
+                                       .registry = daemon->registry,
+                                       .zygote = &daemon->zygote,
+                                       .instance = &daemon->instance };
+    if (gateway_new(&gateway, &daemon->gateway, err) == -1)
         return -1;
     struct control_options control = { .loop = daemon->loop,
                                        .store = daemon->store,
                                        .gateway = daemon->gateway,
+                                       .tables = daemon->tables,
+                                       .registry = daemon->registry,
                                        .conf = &daemon->conf,
                                        .instance = &daemon->instance };
     return control_new(&control, &daemon->control, err);
@@ -208,6 +232,8 @@ static void stop(struct daemon *daemon)
     store_close(daemon->store);
     gateway_free(daemon->gateway);
     zygote_end(&daemon->zygote);
+    tables_free(daemon->tables);
+    registry_free(daemon->registry);
     for (size_t i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
         if (daemon->signals[i] != NULL)
             event_free(daemon->signals[i]);
@@ -240,6 +266,8 @@ static int run(struct daemon *daemon, bool foreground)
     (void)sd_notify(0, "READY=1");
     tell_parent(parent);
     FAILPOINT("daemon.ready");
+    if (daemon->stopping)
+        gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
     loop_run(daemon->loop);
     log_info(LOG_CORE, 505, "ovvmd ended");
     return gateway_failed(daemon->gateway) ? EX_TEMPFAIL : EXIT_DONE;
@@ -294,9 +322,14 @@ int main(int argc, char **argv)
     if (load_conf(daemon.conf_path, &daemon.conf) == -1)
         return EXIT_REFUSED;
     if (check) {
-        (void)printf("%s: no problems found\n", daemon.conf_path);
+        struct err err = ERR_CLEAR;
+        int wrong = tables_check(&daemon.conf, &err);
         conf_free(&daemon.conf);
-        return EXIT_DONE;
+        if (wrong == -1)
+            (void)fprintf(stderr, "%s\n", err.text);
+        else
+            (void)printf("%s: no problems found\n", daemon.conf_path);
+        return wrong == -1 ? EXIT_REFUSED : EXIT_DONE;
     }
     fault_init();
     int status = run(&daemon, foreground);

@@ -2,34 +2,71 @@
  * our domain is refused here, whoever asks. */
 #include "address/border.h"
 
-#include <stdio.h>
+#include "base/allow.h"
 
-struct border border_of(const struct conf *conf)
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+struct border border_of(const struct conf *conf, const struct table_set *const *tables)
 {
     return (struct border){
         .node = conf->connector.node,
         .default_node = conf->connector.default_node,
         .domain = conf->connector.domain,
-        .links = conf->links,
-        .link_count = conf->link_count,
+        .proxy_relay = conf->addressing.proxy_relay,
+        .unlisted_are_cms = conf->addressing.unlisted_nodes == CONF_UNLISTED_CMS,
+        .tables = tables,
     };
+}
+
+/* --- nodes --- */
+
+const struct ovdnode *border_node(const struct border *border, struct name8 node)
+{
+    return ovdfile_find(&(*border->tables)->ovdfile, node);
+}
+
+bool border_is_ours(const struct border *border, struct name8 node)
+{
+    const struct ovdnode *listed = border_node(border, node);
+    return name8_equal(node, border->node) || (listed != NULL && listed->local);
+}
+
+const struct conf_link *border_route(const struct border *border, struct host_address host)
+{
+    const struct route *route =
+        border_is_ours(border, host.node) ? NULL : routes_find(&(*border->tables)->routes, host);
+    return route != NULL ? route->link : NULL;
 }
 
 const struct conf_link *border_link(const struct border *border, struct name8 node)
 {
-    const struct conf_link *others = NULL;
-    if (name8_equal(node, border->node))
-        return NULL;
-    for (size_t i = 0; i < border->link_count; i++) {
-        const struct conf_link *link = &border->links[i];
-        for (size_t n = 0; n < link->nodes.count; n++)
-            if (name8_equal(link->nodes.at[n], node))
-                return link;
-        if (link->nodes.others)
-            others = link;
-    }
-    return others;
+    return border_route(border, (struct host_address){ .node = node });
 }
+
+/* DF-09: with the file there, only what it lists exchanges mail, unless the site says otherwise. */
+static bool is_listed(const struct border *border, struct name8 node)
+{
+    return !(*border->tables)->has_ovdfile || border->unlisted_are_cms || border_node(border, node) != NULL;
+}
+
+int border_may_send(const struct border *border, struct host_address from, struct name8 link, struct err *err)
+{
+    const struct conf_link *way = border_route(border, from);
+    if (border_is_ours(border, from.node))
+        return err_set(err, ERR_NOT_ALLOWED, "%s is a node of this connector; no host user sends from there",
+                       from.node.text);
+    if (!is_listed(border, from.node))
+        return err_set(err, ERR_NOT_ALLOWED, "the node %s is not in Ovdfile.dat and may not send mail", from.node.text);
+    if (way == NULL)
+        return err_set(err, ERR_NOT_ALLOWED, "no link leads to the node %s, so nobody could answer it", from.node.text);
+    if (!name8_equal(way->node, link))
+        return err_set(err, ERR_NOT_ALLOWED, "a file of %s came over the link %s, but the way there is the link %s",
+                       from.node.text, link.text, way->node.text);
+    return 0;
+}
+
+/* --- addresses --- */
 
 /* Splits at the last @ outside quotes and takes the quotes of the local part off. */
 static int split(struct span address, char *local_r, size_t room, size_t *local_size_r, struct span *domain_r,
@@ -83,15 +120,12 @@ static bool is_one_off(struct span local)
     return local.size > 0 && local.at[local.size - 1] == ')';
 }
 
-int border_from_mail(const struct border *border, struct span address, struct host_address *host_r, struct err *err)
+static int parse(const struct border *border, struct span address, struct host_address *host_r, struct err *err)
 {
     char text[64];
     size_t size = 0;
     struct span domain = SPAN_EMPTY;
     struct name8 node;
-    struct err ignored;
-    if (err == NULL)
-        err = &ignored;
     if (span_find(address, '@') == address.size)
         return err_set(err, ERR_BAD_ADDRESS, "the address has no domain");
     int at = split(address, text, sizeof text, &size, &domain, err);
@@ -100,22 +134,53 @@ int border_from_mail(const struct border *border, struct span address, struct ho
     if (at == -1)
         return err_set(err, ERR_UNKNOWN_USER, "there is no such user: a host user id has 1 to 8 characters");
     struct span local = span_of(text, size);
-    if (is_one_off(local) && name8_empty(node)) {
-        if (host_address_parse(local, host_r, err) == -1)
-            return -1;
-    } else {
-        host_r->node = name8_empty(node) ? border->default_node : node;
-        if (host_local_decode(local, &host_r->user, err) == -1) {
-            err->id = ERR_UNKNOWN_USER;
-            return -1;
-        }
+    if (is_one_off(local) && name8_empty(node))
+        return host_address_parse(local, host_r, err);
+    host_r->node = name8_empty(node) ? border->default_node : node;
+    if (host_local_decode(local, &host_r->user, err) == -1) {
+        err->id = ERR_UNKNOWN_USER;
+        return -1;
     }
-    if (name8_equal(host_r->node, border->node))
+    return 0;
+}
+
+static bool may_relay(const struct border *border, const char *peer)
+{
+    struct allow_list list = { 0 };
+    struct sockaddr_in four = { .sin_family = AF_INET };
+    struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+    bool allowed = false;
+    if (peer == NULL || border->proxy_relay == NULL || allow_parse(span_text(border->proxy_relay), &list, NULL) == -1)
+        return false;
+    if (inet_pton(AF_INET, peer, &four.sin_addr) == 1)
+        allowed = allow_has(&list, (const struct sockaddr *)&four);
+    else if (inet_pton(AF_INET6, peer, &six.sin6_addr) == 1)
+        allowed = allow_has(&list, (const struct sockaddr *)&six);
+    allow_free(&list);
+    return allowed;
+}
+
+int border_from_peer(const struct border *border, const char *peer, struct span address, struct host_address *host_r,
+                     struct err *err)
+{
+    struct err ignored;
+    if (err == NULL)
+        err = &ignored;
+    if (parse(border, address, host_r, err) == -1)
+        return -1;
+    if (border_is_ours(border, host_r->node) && may_relay(border, peer))
+        return 1;
+    if (border_is_ours(border, host_r->node))
         return err_set(err, ERR_RELAY_DENIED, "%s is an address of this connector itself; it is for host users only",
                        host_address_text(*host_r).text);
-    if (border_link(border, host_r->node) == NULL)
+    if (border_route(border, *host_r) == NULL || !is_listed(border, host_r->node))
         return err_set(err, ERR_UNKNOWN_NODE, "there is no node %s in the host network", host_r->node.text);
     return 0;
+}
+
+int border_from_mail(const struct border *border, struct span address, struct host_address *host_r, struct err *err)
+{
+    return border_from_peer(border, NULL, address, host_r, err);
 }
 
 void border_to_mail(const struct border *border, struct host_address host, struct buf *to)

@@ -9,21 +9,38 @@
 
 static struct name8 name(const char *text)
 {
-    struct name8 name;
+    struct name8 name = { .text = "" };
+    if (text[0] == '\0')
+        return name;
     assert_int_equal(name8_parse(span_text(text), "name", &name, NULL), 0);
     return name;
 }
 
-static struct border a_border(void)
+static struct name8 nodes[2];
+static struct conf_link links[2];
+static struct table_set set;
+static const struct table_set *current = &set;
+
+static void with_tables(const char *ovdfile, const char *routes)
 {
-    static struct name8 nodes[2];
-    static struct conf_link links[2];
+    struct err err = ERR_CLEAR;
     nodes[0] = name("MAPLEC1");
     nodes[1] = name("MAPLE#2");
     links[0] = (struct conf_link){ .node = nodes[0], .nodes = { .at = nodes, .count = 2 } };
     links[1] = (struct conf_link){ .node = name("HUB"), .nodes = { .others = false } };
+    ovdfile_free(&set.ovdfile);
+    routes_free(&set.routes);
+    set.has_ovdfile = ovdfile != NULL;
+    if (ovdfile != NULL && ovdfile_parse(span_text(ovdfile), name("MICROSFT"), name(""), &set.ovdfile, &err) == -1)
+        fail_msg("%s", err.text);
+    if (routes_parse(span_text(routes), links, 2, &set.routes, &err) == -1)
+        fail_msg("%s", err.text);
+}
+
+static struct border a_border(void)
+{
     return (struct border){
-        .node = name("MICROSFT"), .default_node = nodes[0], .domain = "vm.example.org", .links = links, .link_count = 2
+        .node = name("MICROSFT"), .default_node = nodes[0], .domain = "vm.example.org", .tables = &current
     };
 }
 
@@ -47,6 +64,7 @@ static void check(const char *mail, const char *host, enum err_id id)
 static void addresses_from_the_internet(void **state)
 {
     (void)state;
+    with_tables(NULL, "");
     check("georgeb@maplec1.vm.example.org", "MAPLEC1(GEORGEB)", ERR_NONE);
     check("GeorgeB@VM.Example.ORG", "MAPLEC1(GEORGEB)", ERR_NONE);
     check("georgeb@vm.example.org.", "MAPLEC1(GEORGEB)", ERR_NONE);
@@ -59,6 +77,7 @@ static void addresses_from_the_internet(void **state)
 static void no_relay(void **state)
 {
     (void)state;
+    with_tables(NULL, "");
     check("alice@example.com", NULL, ERR_RELAY_DENIED);
     check("alice%example.com@elsewhere.org", NULL, ERR_RELAY_DENIED);
     check("alice@evilvm.example.org", NULL, ERR_RELAY_DENIED);
@@ -71,6 +90,7 @@ static void no_relay(void **state)
 static void unknown_or_impossible_addresses_have_their_reason(void **state)
 {
     (void)state;
+    with_tables(NULL, "");
     check("georgeb@oak.vm.example.org", NULL, ERR_UNKNOWN_NODE);
     check("georgeb@ninechars.vm.example.org", NULL, ERR_UNKNOWN_NODE);
     check("georgeb@a.b.vm.example.org", NULL, ERR_UNKNOWN_NODE);
@@ -84,6 +104,7 @@ static void unknown_or_impossible_addresses_have_their_reason(void **state)
 static void every_user_id_comes_back(void **state)
 {
     (void)state;
+    with_tables(NULL, "");
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@#$_-";
     struct border border = a_border();
     for (size_t i = 0; i < sizeof letters - 1; i++) {
@@ -100,6 +121,71 @@ static void every_user_id_comes_back(void **state)
     }
 }
 
+static void only_listed_nodes_exchange_mail(void **state)
+{
+    (void)state;
+    static const char ovdfile[] = "MICROSFT LOCAL MSX\nBRANCH LOCAL MSB\nMAPLEC1 CMS CMS host-kind=tso\n";
+    with_tables(ovdfile, "");
+    struct border border = a_border();
+    struct err err = ERR_CLEAR;
+    check("georgeb@maplec1.vm.example.org", "MAPLEC1(GEORGEB)", ERR_NONE);
+    check("\"MAPLE#2(OP)\"@vm.example.org", NULL, ERR_UNKNOWN_NODE);
+    check("x0000001@branch.vm.example.org", NULL, ERR_RELAY_DENIED);
+    struct host_address host = { .node = name("MAPLEC1"), .user = name("GEORGEB") };
+    assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), &err), 0);
+    assert_int_equal(border_may_send(&border, host, name("HUB"), &err), -1);
+    assert_int_equal(err.id, ERR_NOT_ALLOWED);
+    assert_int_equal(border_node(&border, name("MAPLEC1"))->system, SYSTEM_TSO);
+    assert_null(border_node(&border, name("MAPLE#2")));
+    static const char *const others[] = { "MAPLE#2", "MICROSFT", "BRANCH", "OAK" };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        host.node = name(others[i]);
+        assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), &err), -1);
+        assert_int_equal(err.id, ERR_NOT_ALLOWED);
+    }
+    border.unlisted_are_cms = true;
+    host.node = name("MAPLE#2");
+    assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), &err), 0);
+    host.node = name("MICROSFT");
+    assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), &err), -1);
+}
+
+static void routes_lead_to_other_links(void **state)
+{
+    (void)state;
+    with_tables(NULL, "OAK(*) HUB\nMAPLEC1(OP*) HUB\n");
+    struct border border = a_border();
+    struct host_address host = { .node = name("MAPLEC1"), .user = name("OPER") };
+    assert_string_equal(border_route(&border, host)->node.text, "HUB");
+    assert_string_equal(border_link(&border, name("MAPLEC1"))->node.text, "MAPLEC1");
+    assert_string_equal(border_link(&border, name("OAK"))->node.text, "HUB");
+    assert_null(border_link(&border, name("ELM")));
+    assert_null(border_link(&border, name("MICROSFT")));
+    check("jim@oak.vm.example.org", "OAK(JIM)", ERR_NONE);
+}
+
+static void a_listed_peer_may_write_to_our_own_addresses(void **state)
+{
+    (void)state;
+    with_tables(NULL, "");
+    struct border border = a_border();
+    struct host_address host;
+    struct err err = ERR_CLEAR;
+    struct span ours = SPAN_LITERAL("x0000017@microsft.vm.example.org");
+    assert_int_equal(border_from_peer(&border, "192.0.2.25", ours, &host, &err), -1);
+    border.proxy_relay = "192.0.2.25 2001:db8::/32";
+    assert_int_equal(border_from_peer(&border, "192.0.2.25", ours, &host, &err), 1);
+    assert_string_equal(host_address_text(host).text, "MICROSFT(X0000017)");
+    assert_int_equal(border_from_peer(&border, "2001:db8::1", ours, &host, &err), 1);
+    static const char *const peers[] = { "192.0.2.26", "lmtp", "", "2001:db9::1" };
+    for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
+        assert_int_equal(border_from_peer(&border, peers[i], ours, &host, &err), -1);
+        assert_int_equal(err.id, ERR_RELAY_DENIED);
+    }
+    assert_int_equal(border_from_peer(&border, "192.0.2.25", SPAN_LITERAL("a@example.com"), &host, &err), -1);
+    assert_int_equal(err.id, ERR_RELAY_DENIED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +193,9 @@ int main(void)
         cmocka_unit_test(no_relay),
         cmocka_unit_test(unknown_or_impossible_addresses_have_their_reason),
         cmocka_unit_test(every_user_id_comes_back),
+        cmocka_unit_test(only_listed_nodes_exchange_mail),
+        cmocka_unit_test(routes_lead_to_other_links),
+        cmocka_unit_test(a_listed_peer_may_write_to_our_own_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

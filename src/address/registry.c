@@ -382,16 +382,13 @@ static int ask_work(struct db *db, void *arg, struct err *err)
     return registry_resolve_out(db, &request->registry->policy, &request->sender, &request->answer, err);
 }
 
-/* One line for each registration, from which it can be entered again where a ledger was lost. */
-static void log_registration(const struct registry_request *request)
+void registry_log(const struct registry_answer *answer, const struct mailkey *key, const char *source)
 {
-    const struct registry_answer *answer = &request->answer;
     struct buf address = { 0 };
-    mailkey_write(&request->sender.key, &address);
+    mailkey_write(key, &address);
     log_info(LOG_ADDRESS, 32495, "registered person=%lld host=%s kind=%s at_us=%lld source=%s address=<%.*s>",
              (long long)answer->person, host_address_text(answer->host).text, host_kind_name(answer->kind),
-             (long long)answer->used_us, request->sender.peer[0] != '\0' ? request->sender.peer : "-",
-             (int)address.size, (const char *)address.at);
+             (long long)answer->used_us, source[0] != '\0' ? source : "-", (int)address.size, (const char *)address.at);
     buf_free(&address);
 }
 
@@ -417,7 +414,7 @@ static void ask_done(void *arg, const struct err *err)
     switch (request->answer.how) {
     case REGISTRY_NEW:
         registry->figures.registered++;
-        log_registration(request);
+        registry_log(&request->answer, &request->sender.key, request->sender.peer);
         (void)log_once_clear(&registry->over_limit);
         remember(request);
         break;

@@ -111,6 +111,10 @@ bool registry_ask(struct registry *registry, struct registry_request *request);
 /* After a commit that changed people or addresses by another way than registry_ask. Loop's thread. */
 void registry_forget(struct registry *registry);
 
+/* The line in the log for an address that was given, from which it can be entered again where a ledger was lost:
+ * "registered person= host= kind= at_us= source= address=<…>". After the commit only. */
+void registry_log(const struct registry_answer *answer, const struct mailkey *key, const char *source);
+
 struct registry_figures {
     uint64_t asked, from_memory, registered, over_limit;
 };

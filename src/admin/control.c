@@ -57,9 +57,9 @@ static void answer(struct client *client, const struct err *err)
     json_t *reply = client->reply;
     if (err != NULL) {
         json_t *failure = json_pack("{s:b, s:s, s:i}", "ok", 0, "error", err->text, "status",
-                                    err->id == ERR_NOT_FOUND     ? 1
-                                    : err->id == ERR_BAD_CONTENT ? 2
-                                                                 : 3);
+                                    err->id == ERR_NOT_FOUND                                   ? 1
+                                    : err->id == ERR_BAD_CONTENT || err->id == ERR_BAD_ADDRESS ? 2
+                                                                                               : 3);
         json_decref(reply);
         client->reply = reply = failure;
     } else if (reply != NULL) {
@@ -82,6 +82,16 @@ static int ledger_work(struct db *db, void *arg, struct err *err)
     return client->verb->ledger(db, client->request, client->reply, err);
 }
 
+static void waited(void *arg, const struct err *err)
+{
+    struct client *client = arg;
+    client->working = false;
+    if (client->gone)
+        client_free(client);
+    else
+        answer(client, err);
+}
+
 static void ledger_done(void *arg, const struct err *err)
 {
     struct client *client = arg;
@@ -92,6 +102,11 @@ static void ledger_done(void *arg, const struct err *err)
     }
     if (err == NULL && client->verb->loop != NULL)
         client->verb->loop(&client->control->options, client->reply);
+    if (err == NULL && client->verb->wait != NULL) {
+        client->working = true;
+        client->verb->wait(&client->control->options, client->request, client->reply, waited, client);
+        return;
+    }
     answer(client, err);
 }
 
@@ -111,9 +126,25 @@ static void run_request(struct client *client, const char *line)
         answer(client, &err);
         return;
     }
+    const struct control_options *options = &client->control->options;
+    if (client->verb->writes && options->instance->state != INSTANCE_ACTIVE)
+        (void)err_set(&err, ERR_NOT_ACTIVE, "this instance is %s; nothing is changed in it",
+                      instance_state_name(options->instance->state));
+    if (err.id != ERR_NONE ||
+        (client->verb->before != NULL && client->verb->before(options, client->request, &err) == -1)) {
+        answer(client, &err);
+        return;
+    }
     client->working = true;
+    if (client->verb->ledger == NULL) {
+        ledger_done(client, NULL);
+        return;
+    }
     client->job = (struct store_job){ .work = ledger_work, .done = ledger_done, .arg = client };
-    store_read(client->control->options.store, &client->job);
+    if (client->verb->writes)
+        store_write(options->store, &client->job);
+    else
+        store_read(options->store, &client->job);
 }
 
 static void on_read(struct bufferevent *stream, void *arg)

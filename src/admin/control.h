@@ -14,6 +14,8 @@ struct control_options {
     struct loop *loop;
     struct store *store;
     struct gateway *gateway;
+    struct tables *tables;
+    struct registry *registry;
     const struct conf *conf;
     const struct instance *instance;
 };

@@ -184,3 +184,149 @@ void show_trace(const json_t *reply)
         (void)putchar('\n');
     }
 }
+
+/* --- addresses and tables --- */
+
+static int is_true(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+static void put_person(const json_t *person)
+{
+    size_t index;
+    json_t *host;
+    put_safe(text(person, "mail"), 0);
+    if (text(person, "name")[0] != '\0') {
+        (void)fputs("  ", stdout);
+        put_safe(text(person, "name"), 0);
+    }
+    (void)printf("  (%s, person %lld)\n", text(person, "source"), number(person, "person"));
+    json_array_foreach(json_object_get(person, "hosts"), index, host)
+    {
+        (void)printf("    %-18s  %-8s  %s\n", text(host, "host"), text(host, "kind"),
+                     is_true(host, "main")                        ? "shown to host users"
+                     : strcmp(text(host, "kind"), "retired") == 0 ? "mail to it is refused"
+                                                                  : "accepted");
+    }
+}
+
+void show_who(const json_t *reply)
+{
+    size_t index;
+    json_t *line;
+    if (json_object_get(reply, "person") != NULL)
+        put_person(reply);
+    json_array_foreach(json_object_get(reply, "lines"), index, line)
+    {
+        put_safe(json_string_value(line), 0);
+        (void)putchar('\n');
+    }
+    if (json_object_get(reply, "person") == NULL && json_array_size(json_object_get(reply, "lines")) == 0)
+        (void)puts("nobody");
+}
+
+void show_registrations(const json_t *reply)
+{
+    size_t index;
+    json_t *one;
+    const json_t *list = json_object_get(reply, "registrations");
+    const char *last = "";
+    json_array_foreach(list, index, one)
+    {
+        last = text(one, "host");
+        (void)printf("%-18s  %-8s %s  ", last, text(one, "kind"),
+                     is_true(one, "main")                        ? "shown   "
+                     : strcmp(text(one, "kind"), "retired") == 0 ? "refused "
+                                                                 : "accepted");
+        put_safe(text(one, "mail"), 0);
+        (void)fputs("  ", stdout);
+        put_safe(text(one, "name"), 0);
+        (void)putchar('\n');
+    }
+    if (json_array_size(list) == 0)
+        (void)puts("no host addresses");
+    else if ((long long)json_array_size(list) == number(reply, "limit"))
+        (void)printf("more with: ovvm register list --after '%s'\n", last);
+}
+
+void show_registered(const json_t *reply)
+{
+    put_safe(text(reply, "mail"), 0);
+    (void)printf(" is shown to host users as %s\n", text(reply, "host"));
+}
+
+void show_retired(const json_t *reply)
+{
+    (void)printf("mail to %s is refused from now on, until its owner writes again\n", text(reply, "host"));
+}
+
+void show_people(const json_t *reply)
+{
+    size_t index;
+    json_t *person;
+    const json_t *list = json_object_get(reply, "people");
+    long long last = 0;
+    json_array_foreach(list, index, person)
+    {
+        last = number(person, "person");
+        put_person(person);
+    }
+    if (json_array_size(list) == 0)
+        (void)puts("nobody is in the people file");
+    else if ((long long)json_array_size(list) == number(reply, "limit"))
+        (void)printf("more with: ovvm people list --after %lld\n", last);
+}
+
+static void put_changes(const json_t *reply, const char *before)
+{
+    const json_t *changes = json_object_get(reply, "people");
+    (void)printf("%s: %lld new people, %lld changed, %lld gone, of %lld before\n", before, number(changes, "added"),
+                 number(changes, "changed"), number(changes, "removed"), number(changes, "before"));
+}
+
+void show_people_check(const json_t *reply)
+{
+    put_changes(reply, "no mistakes; a reload would bring");
+}
+
+void show_reload(const json_t *reply)
+{
+    put_changes(reply, "the tables are in use");
+}
+
+void show_tables(const json_t *reply)
+{
+    size_t index;
+    json_t *one;
+    (void)printf("read %s, %lld people\n\n", text(reply, "read"), number(reply, "people"));
+    if (!is_true(reply, "ovdfile"))
+        (void)puts("there is no Ovdfile.dat: every node that a link leads to exchanges mail");
+    json_array_foreach(json_object_get(reply, "nodes"), index, one)
+    {
+        (void)printf("%-8s  %-8s  %-3s  %s", text(one, "node"),
+                     is_true(one, "local")             ? "LOCAL"
+                     : text(one, "mailman")[0] == '\0' ? "CMS"
+                                                       : text(one, "mailman"),
+                     text(one, "location")[0] == '\0' ? "CMS" : text(one, "location"), text(one, "host_kind"));
+        if (text(one, "code_page")[0] != '\0')
+            (void)printf("  code page %s", text(one, "code_page"));
+        if (number(one, "max_lrecl") > 0)
+            (void)printf("  records to %lld", number(one, "max_lrecl"));
+        (void)printf("  (Ovdfile.dat line %lld)\n", number(one, "line"));
+    }
+    (void)putchar('\n');
+    json_array_foreach(json_object_get(reply, "routes"), index, one)
+    {
+        (void)printf("%-20s  link %-8s  ", text(one, "pattern"), text(one, "link"));
+        if (number(one, "line") > 0)
+            (void)printf("cost %lld  (Route.tbl line %lld)\n", number(one, "cost"), number(one, "line"));
+        else
+            (void)puts("([link] nodes)");
+    }
+    if (text(reply, "problem")[0] != '\0') {
+        (void)fputs("\nnot in use: ", stdout);
+        put_safe(text(reply, "problem"), 0);
+        (void)putchar('\n');
+    }
+}

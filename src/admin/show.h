@@ -8,5 +8,13 @@ void show_status(const json_t *reply);
 void show_queue(const json_t *reply);
 void show_item(const json_t *reply);
 void show_trace(const json_t *reply);
+void show_who(const json_t *reply);
+void show_registrations(const json_t *reply);
+void show_registered(const json_t *reply);
+void show_retired(const json_t *reply);
+void show_people(const json_t *reply);
+void show_people_check(const json_t *reply);
+void show_tables(const json_t *reply);
+void show_reload(const json_t *reply);
 
 #endif

@@ -1,6 +1,7 @@
 /* The verbs of the control socket. */
 #include "admin/verbs.h"
 
+#include "admin/addresses.h"
 #include "base/clock.h"
 #include "store/item.h"
 #include "store/track.h"
@@ -24,8 +25,7 @@ json_t *verb_time(int64_t us)
     return json_string(text);
 }
 
-/* Bytes from outside as JSON text: what is no UTF-8 becomes '?'. */
-static json_t *outside(struct span bytes)
+json_t *verb_text(struct span bytes)
 {
     json_t *text = json_stringn((const char *)bytes.at, bytes.size);
     if (text != NULL)
@@ -123,6 +123,12 @@ static void status_loop(const struct control_options *options, json_t *reply)
                                         "jobs", (json_int_t)figures.jobs, "commits", (json_int_t)figures.commits,
                                         "log_bytes", (json_int_t)figures.wal_bytes));
     (void)json_object_set_new(reply, "warnings", json_array());
+    if (tables_problem(options->tables) != NULL)
+        warn(reply, tables_problem(options->tables),
+             "correct the file, then ovvm tables reload; until then the former tables are in use");
+    else if (!(*tables_current(options->tables))->has_ovdfile)
+        warn(reply, "there is no Ovdfile.dat: every node that a link leads to may send mail to the Internet",
+             "list the nodes in Ovdfile.dat in the tables folder, see ovvm-tables(5)");
     if (!store_writable(options->store))
         warn(reply, "the ledger cannot be written",
              "make room on the disk of the state directory; mail resumes by itself");
@@ -152,14 +158,14 @@ static json_t *item_json(const struct item *item)
     for (size_t i = 0; i < item->recipient_count; i++) {
         const struct item_recipient *recipient = &item->recipients[i];
         (void)json_array_append_new(recipients,
-                                    json_pack("{s:o, s:s, s:s}", "address", outside(recipient->address), "state",
+                                    json_pack("{s:o, s:s, s:s}", "address", verb_text(recipient->address), "state",
                                               states[recipient->state], "reason", recipient->reason));
     }
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:i, s:o, s:o, s:o}", "id", item->id.text, "letter",
                      item->letter.text, "queue", queue_name(item->queue), "state", item_state_name(item->state), "link",
-                     item->door, "sender", outside(item->sender), "recipients", recipients, "size",
+                     item->door, "sender", verb_text(item->sender), "recipients", recipients, "size",
                      (json_int_t)item->size, "attempts", item->attempts, "arrived", verb_time(item->arrived_us), "due",
-                     verb_time(item->due_us), "reason", outside(span_text(item->reason)));
+                     verb_time(item->due_us), "reason", verb_text(span_text(item->reason)));
 }
 
 static int list_keys(struct db *db, const json_t *request, int64_t *keys_r, size_t *count_r, struct err *err)
@@ -231,7 +237,7 @@ static int show_ledger(struct db *db, const json_t *request, json_t *reply, stru
         (void)json_object_set_new(reply, "item", item_json(&item));
         bool text = item.queue == QUEUE_MAIL_IN || item.queue == QUEUE_MAIL_OUT;
         if (text)
-            (void)json_object_set_new(reply, "content", outside(buf_span(&content)));
+            (void)json_object_set_new(reply, "content", verb_text(buf_span(&content)));
     }
     item_free(&item);
     buf_free(&content);
@@ -245,8 +251,8 @@ static bool add_step(void *arg, const struct track *track)
     json_t *steps = arg;
     (void)json_array_append_new(steps, json_pack("{s:s, s:s, s:o, s:s, s:o, s:o}", "letter", track->letter.text, "item",
                                                  track->item.text, "at", verb_time(track->at_us), "step",
-                                                 track_step_name(track->step), "address", outside(track->address),
-                                                 "detail", outside(track->detail)));
+                                                 track_step_name(track->step), "address", verb_text(track->address),
+                                                 "detail", verb_text(track->detail)));
     return true;
 }
 
@@ -313,14 +319,17 @@ static int trace_ledger(struct db *db, const json_t *request, json_t *reply, str
 /* --- the table --- */
 
 static const struct verb verbs[] = {
-    { "status", status_ledger, status_loop },
-    { "queue list", list_ledger, NULL },
-    { "queue show", show_ledger, NULL },
-    { "trace", trace_ledger, NULL },
+    { .name = "status", .ledger = status_ledger, .loop = status_loop },
+    { .name = "queue list", .ledger = list_ledger },
+    { .name = "queue show", .ledger = show_ledger },
+    { .name = "trace", .ledger = trace_ledger },
 };
 
 const struct verb *verb_find(const char *name)
 {
+    const struct verb *found = address_verb_find(name);
+    if (found != NULL)
+        return found;
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(verbs[i].name, name) == 0)
             return &verbs[i];

@@ -74,6 +74,7 @@ static const char manual_tail[] = ".Sh FILES\n"
                                   ".Ed\n"
                                   ".Sh SEE ALSO\n"
                                   ".Xr ovvm 1 ,\n"
+                                  ".Xr ovvm-tables 5 ,\n"
                                   ".Xr ovvmd 8\n";
 
 /* Text for mdoc: each sentence on a line of its own, nothing taken for a request. */

@@ -163,13 +163,24 @@ void gateway_node_options(const struct gateway *gateway, struct name8 node, cons
                                                    [CONF_NJE38] = HOST_NJE38,
                                                    [CONF_JES2] = HOST_TSO,
                                                    [CONF_UNIXNJE] = HOST_CMS };
-    (void)gateway;
-    (void)node;
+    /* Mail managers of OfficeVision have no public packet form: their users get PROFS notes. */
+    static const enum letter_host_kind systems[SYSTEMS] = {
+        [SYSTEM_CMS] = HOST_CMS,      [SYSTEM_PROFS] = HOST_PROFS, [SYSTEM_OVVM] = HOST_PROFS,
+        [SYSTEM_TSO] = HOST_TSO,      [SYSTEM_NJE38] = HOST_NJE38, [SYSTEM_CMS370] = HOST_CMS370,
+        [SYSTEM_MAILER] = HOST_MAILER
+    };
+    const struct ovdnode *listed = border_node(&gateway->border, node);
     *options_r = (struct options){ .kind = link != NULL ? kinds[link->kind] : HOST_CMS,
                                    .page = "037",
                                    .attachments = true,
                                    .map = options_cms_map,
                                    .map_count = options_cms_map_count };
+    if (listed == NULL)
+        return;
+    options_r->kind = systems[listed->system];
+    options_r->max_lrecl = listed->max_lrecl;
+    if (listed->code_page[0] != '\0')
+        (void)snprintf(options_r->page, sizeof options_r->page, "%s", listed->code_page);
 }
 
 /* --- purges --- */
@@ -240,7 +251,7 @@ static int reroute(struct db *db, struct gateway *gateway, struct err *err)
         db_text(&rows, 1, door, sizeof door);
         if (host_address_parse(db_bytes(&rows, 2), &to, NULL) == -1)
             continue;
-        const struct conf_link *link = border_link(&gateway->border, to.node);
+        const struct conf_link *link = border_route(&gateway->border, to);
         if (link == NULL || strcmp(link->node.text, door) == 0)
             continue;
         if (item_set_door(db, db_int(&rows, 0), link->node.text, err) == -1) {
@@ -311,32 +322,30 @@ static int init_parts(struct gateway *gateway, struct err *err)
     return made ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
-int gateway_new(struct loop *loop, struct store *store, const struct conf *conf, const struct instance *instance,
-                struct zygote *zygote, struct gateway **gateway_r, struct err *err)
+int gateway_new(const struct gateway_options *options, struct gateway **gateway_r, struct err *err)
 {
     *gateway_r = NULL;
     struct gateway *gateway = mem_zero(sizeof *gateway);
     if (gateway == NULL)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    gateway->loop = loop;
-    gateway->store = store;
-    gateway->conf = conf;
-    gateway->border = border_of(conf);
-    gateway->active = instance->state == INSTANCE_ACTIVE;
+    gateway->loop = options->loop;
+    gateway->store = options->store;
+    gateway->conf = options->conf;
+    gateway->border = border_of(options->conf, tables_current(options->tables));
+    gateway->active = options->instance->state == INSTANCE_ACTIVE;
     gateway->listener = (struct store_listener){ .changed = writable_changed, .arg = gateway };
     gateway->reserve_job = (struct store_job){ .work = reserve_work, .done = reserve_done, .arg = gateway };
     gateway->purge_job = (struct store_job){ .work = purge_work, .done = purge_done, .arg = gateway };
-    store_listen(store, &gateway->listener);
+    store_listen(options->store, &gateway->listener);
     *gateway_r = gateway;
     if (!gateway->active) {
-        log_warning(LOG_CORE, 512, "this instance is %s; the doors stay closed", instance_state_name(instance->state));
+        log_warning(LOG_CORE, 512, "this instance is %s; the doors stay closed",
+                    instance_state_name(options->instance->state));
         return 0;
     }
     struct translator_options translators = { .lost = translators_lost, .arg = gateway };
-    gateway->registry = registry_new(store, registry_policy_of(conf));
-    if (gateway->registry == NULL)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    if (translator_new(loop, zygote, &translators, &gateway->translator, err) == -1)
+    gateway->registry = options->registry;
+    if (translator_new(options->loop, options->zygote, &translators, &gateway->translator, err) == -1)
         return -1;
     if (init_parts(gateway, err) == -1 || look_around(gateway, err) == -1 || mail_door_open(gateway, err) == -1 ||
         host_door_open(gateway, err) == -1)
@@ -404,7 +413,6 @@ void gateway_free(struct gateway *gateway)
     mail_door_close(gateway);
     hot_free(&gateway->hot);
     translator_free(gateway->translator);
-    registry_free(gateway->registry);
     pump_close(&gateway->host_in);
     pump_close(&gateway->mail_in);
     loop_timer_free(&gateway->again_timer);

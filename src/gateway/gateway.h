@@ -21,8 +21,16 @@ struct gateway;
 
 /* Opens the doors (not where the instance is not active: then only the ledger can be looked at). Keeps pointers to all.
  */
-int gateway_new(struct loop *loop, struct store *store, const struct conf *conf, const struct instance *instance,
-                struct zygote *zygote, struct gateway **gateway_r, struct err *err);
+struct gateway_options {
+    struct loop *loop;
+    struct store *store;
+    const struct conf *conf;
+    const struct tables *tables;
+    struct registry *registry;
+    struct zygote *zygote;
+    const struct instance *instance;
+};
+int gateway_new(const struct gateway_options *options, struct gateway **gateway_r, struct err *err);
 /* Takes no more letters, finishes what is in hand within `wait_us`, then calls `closed`. */
 void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void *arg), void *arg);
 /* After `closed`. */

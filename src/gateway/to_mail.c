@@ -189,7 +189,7 @@ static void next_target(struct translation *translation)
 static int resolve_one(struct db *db, const struct gateway *gateway, struct target *target, struct err *err)
 {
     struct registry_owner owner;
-    if (!name8_equal(target->host.node, gateway->border.node)) {
+    if (!border_is_ours(&gateway->border, target->host.node)) {
         (void)err_set(&target->why, ERR_UNKNOWN_NODE, "%s is not a node of this connector", target->host.node.text);
         return 0;
     }
@@ -380,20 +380,17 @@ static int read_current(struct to_mail *state, struct err *err)
 }
 
 /* The file must come from where it says: its origin must be a node that is reached over the link it came by. */
-static int check_origin(const struct translation *translation, const struct conf_link *link, struct err *err)
+static int check_origin(const struct translation *translation, struct err *err)
 {
     const struct to_mail *state = translation->state;
     const struct item *item = &translation->fetch.item;
     if (name8_empty(state->current.from_node) || name8_empty(state->current.from_user))
         return err_set(err, ERR_BAD_CONTENT, "the file does not say who sent it");
-    if (link == NULL)
-        return err_set(err, ERR_NOT_ALLOWED, "node %s is not known here: it may not write to the Internet",
-                       state->current.from_node.text);
-    if (item->peer[0] != '\0' && strcmp(item->peer, link->node.text) != 0)
-        return err_set(err, ERR_NOT_ALLOWED,
-                       "the file says it is from node %s, which is reached over link %s, and came over link %s",
-                       state->current.from_node.text, link->node.text, item->peer);
-    return 0;
+    struct name8 link = { .text = "" };
+    (void)name8_parse(span_text(item->peer), "link", &link, NULL);
+    return border_may_send(&translation->gateway->border,
+                           (struct host_address){ .node = state->current.from_node, .user = state->current.from_user },
+                           link, err);
 }
 
 static int begin_file(struct translation *translation, struct err *err)
@@ -403,7 +400,7 @@ static int begin_file(struct translation *translation, struct err *err)
     if (read_current(state, err) == -1)
         return -1;
     const struct conf_link *link = border_link(&gateway->border, state->current.from_node);
-    if (check_origin(translation, link, err) == -1)
+    if (check_origin(translation, err) == -1)
         return -1;
     gateway_node_options(gateway, state->current.from_node, link, &state->node_options);
     buf_clear(&state->plain_options);

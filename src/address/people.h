@@ -1,0 +1,56 @@
+/* people: people.csv, the site's own people on the Internet side and the host addresses they have.
+ *
+ * CSV as in RFC 4180, UTF-8: address, full name, and any number of columns with host addresses, each NODE(USER) or only
+ * USER; several may stand in one column with blanks or semicolons between. The first host address is the one that is
+ * shown, the others are accepted. Empty lines and lines that begin with `#` or `;` are passed over, and so is a first
+ * line whose first column is `address`. Who has no host address here gets one by rule.
+ */
+#ifndef OVVM_ADDRESS_PEOPLE_H
+#define OVVM_ADDRESS_PEOPLE_H
+
+#include "address/hostaddress.h"
+#include "address/ovdfile.h"
+
+enum {
+    PEOPLE_FILE_MAX = 128 << 20,
+    PEOPLE_MAX = 500000,
+    PEOPLE_COLUMNS_MAX = 16,
+    PEOPLE_FIELD_MAX = 1024, /* octets */
+    PEOPLE_HOSTS_MAX = 16    /* host addresses of one person */
+};
+
+struct people_row {
+    size_t address, name; /* where in `texts` they begin, each with its NUL; the address is the mail key */
+    size_t hosts;         /* first in `hosts` */
+    unsigned host_count;
+    unsigned line;
+};
+
+struct people {
+    struct buf texts;
+    struct people_row *rows; /* in the order of the file */
+    size_t count;
+    struct host_address *hosts;
+    size_t host_count;
+    struct people_row const **sorted; /* by address */
+};
+
+/* What the rows are checked against. */
+struct people_site {
+    struct name8 node;         /* of a host address without one */
+    const struct ovdfile *ovd; /* NULL, or: further nodes of ours */
+    const char *local_domains; /* NULL: any; else with one blank between */
+};
+
+/* -1 CONFIG naming the line, or NO_MEMORY; *people_r is empty then. Refused are an address or host address that stands
+ * twice, a host address at a node that is not ours or with a reserved user id, an address outside the local domains,
+ * and more than the limits above. */
+int people_parse(struct span text, const struct people_site *site, struct people *people_r, struct err *err);
+void people_free(struct people *people);
+
+const char *people_address(const struct people *people, const struct people_row *row);
+const char *people_name(const struct people *people, const struct people_row *row);
+/* NULL: not listed. */
+const struct people_row *people_find(const struct people *people, const char *address);
+
+#endif

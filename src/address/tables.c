@@ -1,0 +1,304 @@
+/* Loading tables. The order is: read and check every file, bring the people into the ledger in one job, then put the
+ * new set in the place of the old one. Whatever fails on the way leaves the old set, the ledger's people, and the
+ * reason. */
+#include "address/tables.h"
+
+#include "address/tabletext.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+
+enum { PATH_SIZE = 4096 };
+
+/* What was read and is not yet in use. */
+struct candidate {
+    struct table_set *set;
+    struct people people;
+    struct rule rule;
+    bool has_people;
+};
+
+struct tables {
+    struct tables_options options;
+    struct table_set *owned;
+    const struct table_set *current; /* the same, as others see it */
+    struct people_changes changes;
+    char problem[ERR_TEXT_SIZE];
+    /* the reload under way */
+    bool loading;
+    struct candidate candidate;
+    struct peopleload load;
+    struct people_changes found;
+    struct tables_reload reload;
+    struct store_job job;
+};
+
+static void set_free(struct table_set *set)
+{
+    if (set == NULL)
+        return;
+    ovdfile_free(&set->ovdfile);
+    routes_free(&set->routes);
+    mem_free(set);
+}
+
+static void candidate_free(struct candidate *candidate)
+{
+    set_free(candidate->set);
+    people_free(&candidate->people);
+    *candidate = (struct candidate){ .set = NULL };
+}
+
+/* --- reading --- */
+
+/* A file of the tables folder: 0; 1 where there is none. */
+static int read_table(const struct conf *conf, const char *name, struct buf *text, struct err *err)
+{
+    char path[PATH_SIZE];
+    if (conf->connector.tables == NULL)
+        return 1;
+    (void)snprintf(path, sizeof path, "%s/%s", conf->connector.tables, name);
+    return tabletext_read(path, TABLETEXT_FILE_MAX, text, err);
+}
+
+static int read_ovdfile(const struct conf *conf, struct table_set *set, struct err *err)
+{
+    struct buf text = { 0 };
+    int result = read_table(conf, "Ovdfile.dat", &text, err);
+    set->has_ovdfile = result == 0;
+    if (result == 0)
+        result = ovdfile_parse(buf_span(&text), conf->connector.node, conf->connector.location, &set->ovdfile, err);
+    buf_free(&text);
+    return result == -1 ? -1 : 0;
+}
+
+static int read_routes(const struct conf *conf, struct table_set *set, struct err *err)
+{
+    struct buf text = { 0 };
+    int result = read_table(conf, "Route.tbl", &text, err);
+    if (result != -1)
+        result = routes_parse(buf_span(&text), conf->links, conf->link_count, &set->routes, err);
+    for (size_t i = 0; i < set->routes.count; i++)
+        set->route_lines += set->routes.at[i].line != 0;
+    buf_free(&text);
+    return result;
+}
+
+static int read_rule(const struct conf *conf, const struct table_set *set, struct rule *rule_r, struct err *err)
+{
+    char usual[NAME8_MAX + 8];
+    (void)snprintf(usual, sizeof usual, "%s(&m)", conf->connector.node.text);
+    const char *text = conf->connector.proxy_rule != NULL ? conf->connector.proxy_rule : usual;
+    if (rule_parse(span_text(text), rule_r, err) == -1)
+        return err_context(err, "[connector] proxy-rule");
+    const struct ovdnode *listed = ovdfile_find(&set->ovdfile, rule_r->node);
+    if (!name8_equal(rule_r->node, conf->connector.node) && (listed == NULL || !listed->local))
+        return err_set(err, ERR_CONFIG, "[connector] proxy-rule: %s is no node of this connector; write %s",
+                       rule_r->node.text, usual);
+    return 0;
+}
+
+static int read_people(const struct conf *conf, struct candidate *candidate, struct err *err)
+{
+    struct buf text = { 0 };
+    struct people_site site = { .node = conf->connector.node,
+                                .ovd = &candidate->set->ovdfile,
+                                .local_domains = conf->connector.local_domains };
+    if (conf->connector.people == NULL)
+        return 0;
+    int result = tabletext_read(conf->connector.people, PEOPLE_FILE_MAX, &text, err);
+    if (result == 1)
+        result = err_set(err, ERR_CONFIG, "[connector] people: there is no file %.150s", conf->connector.people);
+    if (result == 0)
+        result = people_parse(buf_span(&text), &site, &candidate->people, err);
+    candidate->has_people = result == 0;
+    candidate->set->people = candidate->people.count;
+    buf_free(&text);
+    return result;
+}
+
+/* Ovdfile.dat, Route.tbl and the rule; the people follow, since what is wrong with them stops nothing at the start. */
+static int read_tables(const struct conf *conf, struct candidate *candidate_r, struct err *err)
+{
+    *candidate_r = (struct candidate){ .set = mem_zero(sizeof *candidate_r->set) };
+    if (candidate_r->set == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory for the tables");
+    candidate_r->set->read_us = clock_now();
+    if (read_ovdfile(conf, candidate_r->set, err) == -1 || read_routes(conf, candidate_r->set, err) == -1 ||
+        read_rule(conf, candidate_r->set, &candidate_r->rule, err) == -1) {
+        candidate_free(candidate_r);
+        return -1;
+    }
+    return 0;
+}
+
+int tables_check(const struct conf *conf, struct err *err)
+{
+    struct candidate candidate;
+    if (read_tables(conf, &candidate, err) == -1)
+        return -1;
+    int result = read_people(conf, &candidate, err);
+    candidate_free(&candidate);
+    return result;
+}
+
+/* --- taking over --- */
+
+static void take_over(struct tables *tables)
+{
+    set_free(tables->owned);
+    tables->current = tables->owned = tables->candidate.set;
+    tables->candidate.set = NULL;
+}
+
+static void report_people(const struct people_changes *changes, size_t rows)
+{
+    log_info(LOG_ADDRESS, 32497,
+             "people.csv: %zu people, %zu of them new, %zu changed; %zu are gone and keep their "
+             "addresses",
+             rows, changes->added, changes->changed, changes->removed);
+}
+
+static void finish(struct tables *tables, const struct err *err)
+{
+    const struct tables_reload reload = tables->reload;
+    if (err != NULL && !reload.only_look) {
+        (void)snprintf(tables->problem, sizeof tables->problem, "%s", err->text);
+        log_error(LOG_ADDRESS, err_log_number(err->id), "the tables stay as they were: %s", err->text);
+    } else if (!reload.only_look) {
+        size_t rows = tables->candidate.set->people;
+        tables->problem[0] = '\0';
+        tables->changes = tables->found;
+        if (tables->candidate.has_people)
+            report_people(&tables->found, rows);
+        take_over(tables);
+        registry_forget(tables->options.registry);
+        log_info(LOG_ADDRESS, 32498, "tables read: %zu nodes in Ovdfile.dat, %zu routes in Route.tbl, %zu people",
+                 tables->current->ovdfile.count, tables->current->route_lines, rows);
+    }
+    struct people_changes found = tables->found;
+    candidate_free(&tables->candidate);
+    tables->loading = false;
+    if (reload.done != NULL)
+        reload.done(reload.arg, &found, err);
+}
+
+static int load_work(struct db *db, void *arg, struct err *err)
+{
+    struct tables *tables = arg;
+    return tables->reload.only_look ? peopleload_compare(db, &tables->load, &tables->found, err)
+                                    : peopleload_apply(db, &tables->load, &tables->found, err);
+}
+
+static void load_done(void *arg, const struct err *err)
+{
+    finish(arg, err);
+}
+
+/* The candidate is read; its people go into the ledger. */
+static void load_people(struct tables *tables)
+{
+    const struct conf *conf = tables->options.conf;
+    tables->load = (struct peopleload){ .people = &tables->candidate.people,
+                                        .rule = &tables->candidate.rule,
+                                        .policy = *registry_policy(tables->options.registry),
+                                        .removal_percent = conf->addressing.people_removal_limit,
+                                        .confirmed = tables->reload.confirmed,
+                                        .now_us = clock_now() };
+    tables->job = (struct store_job){ .work = load_work, .done = load_done, .arg = tables };
+    if (!tables->candidate.has_people || !tables->options.active)
+        finish(tables, NULL);
+    else if (tables->reload.only_look)
+        store_read(tables->options.store, &tables->job);
+    else
+        store_write(tables->options.store, &tables->job);
+}
+
+void tables_reload(struct tables *tables, const struct tables_reload *reload)
+{
+    struct err err = ERR_CLEAR;
+    struct people_changes none = { .added = 0 };
+    if (tables->loading) {
+        (void)err_set(&err, ERR_BUSY, "the tables are being read already; try again");
+        log_err(LOG_ADDRESS, &err, "reload");
+        if (reload->done != NULL)
+            reload->done(reload->arg, &none, &err);
+        return;
+    }
+    tables->loading = true;
+    tables->reload = *reload;
+    tables->found = none;
+    if (read_tables(tables->options.conf, &tables->candidate, &err) == -1 ||
+        read_people(tables->options.conf, &tables->candidate, &err) == -1)
+        finish(tables, &err);
+    else
+        load_people(tables);
+}
+
+/* --- the start --- */
+
+struct starting {
+    struct loop *loop;
+    bool done, waits;
+};
+
+static void started(void *arg, const struct people_changes *changes, const struct err *err)
+{
+    (void)changes;
+    (void)err; /* is in tables->problem */
+    struct starting *starting = arg;
+    starting->done = true;
+    if (starting->waits)
+        loop_stop(starting->loop);
+}
+
+int tables_new(const struct tables_options *options, struct tables **tables_r, struct err *err)
+{
+    *tables_r = NULL;
+    struct candidate first;
+    struct tables *tables = mem_zero(sizeof *tables);
+    if (tables == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory for the tables");
+    tables->options = *options;
+    if (read_tables(options->conf, &first, err) == -1) {
+        mem_free(tables);
+        return -1;
+    }
+    tables->current = tables->owned = first.set; /* in use whatever becomes of the people */
+    struct starting starting = { .loop = options->loop };
+    tables_reload(tables, &(struct tables_reload){ .done = started, .arg = &starting });
+    starting.waits = true;
+    while (!starting.done)
+        loop_run(options->loop);
+    if (!tables->current->has_ovdfile)
+        log_warning(LOG_ADDRESS, 32499,
+                    "there is no Ovdfile.dat: every node that a link leads to may send mail to the Internet");
+    *tables_r = tables;
+    return 0;
+}
+
+void tables_free(struct tables *tables)
+{
+    if (tables == NULL)
+        return;
+    candidate_free(&tables->candidate);
+    set_free(tables->owned);
+    mem_free(tables);
+}
+
+const struct table_set *const *tables_current(const struct tables *tables)
+{
+    return &tables->current;
+}
+
+const char *tables_problem(const struct tables *tables)
+{
+    return tables->problem[0] != '\0' ? tables->problem : NULL;
+}
+
+struct people_changes tables_changes(const struct tables *tables)
+{
+    return tables->changes;
+}

@@ -1,0 +1,63 @@
+/* tables: Ovdfile.dat, Route.tbl and people.csv as one generation that is taken over whole or not at all.
+ *
+ * The files are read at the start and on reload. A set never changes; a reload that succeeds puts another in its place.
+ * All in the loop's thread; whoever uses a set gets it anew from tables_current in each call of the loop and keeps no
+ * pointer into it.
+ */
+#ifndef OVVM_ADDRESS_TABLES_H
+#define OVVM_ADDRESS_TABLES_H
+
+#include "address/ovdfile.h"
+#include "address/peopleload.h"
+#include "address/registry.h"
+#include "address/route.h"
+#include "base/conf.h"
+#include "store/store.h"
+
+/* What addresses are looked up in. */
+struct table_set {
+    bool has_ovdfile;
+    struct ovdfile ovdfile;
+    struct routes routes;
+    size_t route_lines; /* of Route.tbl; 0: none, or there is no such file */
+    size_t people;      /* rows of people.csv */
+    int64_t read_us;
+};
+
+struct tables;
+
+struct tables_options {
+    struct loop *loop;
+    struct store *store;
+    struct registry *registry;
+    const struct conf *conf;
+    bool active; /* else the ledger is not written: people.csv is only read */
+};
+
+/* Reads all, runs the loop until the people are in the ledger. -1 CONFIG for a wrong Ovdfile.dat or Route.tbl: nothing
+ * starts with them. A people.csv that is wrong leaves the ledger's people as they are, and tables_problem says so. */
+int tables_new(const struct tables_options *options, struct tables **tables_r, struct err *err);
+void tables_free(struct tables *tables); /* after store_close */
+
+/* Where the current set's pointer lies; valid as long as `tables`. */
+const struct table_set *const *tables_current(const struct tables *tables);
+/* Why the newest files are not in use; NULL: they are. */
+const char *tables_problem(const struct tables *tables);
+/* What the last load of people changed. */
+struct people_changes tables_changes(const struct tables *tables);
+
+/* Reads all files anew and takes them over, or keeps the old ones with the reason. `done` is called once, perhaps at
+ * once. BUSY: a reload is under way. `confirmed`: however many people are gone. `only_look`: nothing is taken over, but
+ * everything is checked and the changes of people are counted. */
+struct tables_reload {
+    bool confirmed, only_look;
+    /* NULL: the log is enough. */
+    void (*done)(void *arg, const struct people_changes *changes, const struct err *err);
+    void *arg;
+};
+void tables_reload(struct tables *tables, const struct tables_reload *reload);
+
+/* Reads and checks the files that `conf` names, without a ledger. CONFIG names file and line. */
+int tables_check(const struct conf *conf, struct err *err);
+
+#endif
