@@ -226,13 +226,15 @@ class Instance:
         self.node, self.neighbour = node, neighbour
         self.smtp_port, self.link_port = free_port(), free_port()
         self.control = self.directory / "control.sock"
+        self.people = self.directory / "people.csv"  # ALICE is a person of the site's, who keeps her host address
+        self.people.write_text("address,full name,host addresses\nalice@outside.example,Alice Longname,ALICE\n")
         self.conf = self.directory / "ovvm.conf"
         self.process: subprocess.Popen[bytes] | None = None
         self.logs: list[Log] = []
         self.kills = self.starts = 0
         sections: dict[str, dict[str, str | None]] = {
             "connector": {"node": node, "domain": "vm.example.org", "default-node": neighbour, "state": str(self.state),
-                          "postmaster": "postmaster@example.org"},
+                          "postmaster": "postmaster@example.org", "people": str(self.people)},
             "store": {"url": url.replace("STATE", str(self.state)) if url else f"sqlite:{self.state}/ovvm.db"},
             f"link {neighbour}": {"kind": kind, "listen": f"127.0.0.1:{self.link_port}", "allow": "127.0.0.1",
                                   "connect": f"127.0.0.1:{host_port}" if host_port else None, "nodes": neighbour,

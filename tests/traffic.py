@@ -20,7 +20,7 @@ from peer.nje import Node, Sending
 HOST_USER = (HOST, "GEORGEB")
 HOST_MAILBOX = "georgeb@vm.example.org"  # GEORGEB at the default node
 OUTSIDE_ADDRESS = (MAILNODE, "ALICE")  # on the host side, an address that leads to the mail side
-OUTSIDE_MAILBOX = "alice@microsft.vm.example.org"  # what it is there
+OUTSIDE_MAILBOX = "alice@outside.example"  # whose it is there (Instance.people)
 SENDER = "alice.longname@example.com"
 TOKEN = re.compile(rb"TOKEN-([MH]\d{7})")
 ARRIVE_LIMIT = 60.0

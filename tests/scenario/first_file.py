@@ -13,7 +13,7 @@ from peer.nje import Node  # noqa: E402
 from traffic import (HOST_MAILBOX, HOST_USER, OUTSIDE_ADDRESS, OUTSIDE_MAILBOX, SENDER, letter,  # noqa: E402
                      note_lines, send_note)
 
-WAIT = 5.0
+WAIT = 20.0
 
 
 def main() -> None:
