@@ -266,9 +266,9 @@ static int finish(const struct building *building, size_t *substituted_r, struct
     return building->cards->bytes.failed ? err_set(err, ERR_NO_MEMORY, "no memory for BSMTP cards") : 0;
 }
 
-static void add_text_ce(struct building *building, struct span text)
+static void add_text_ce(struct building *building, struct span text, size_t margin)
 {
-    struct wrap wrap = { .page = building->page, .width = WRAP_WIDTH, .quoted_width = BSMTP_COLUMNS };
+    struct wrap wrap = { .page = building->page, .width = wrap_margin(margin), .quoted_width = BSMTP_COLUMNS };
     struct records lines = { .count = 0 };
     size_t substituted = 0;
     wrap_text(&wrap, text, &lines, &substituted);
@@ -305,10 +305,10 @@ int bsmtp_build_ce(const struct bsmtp_letter *letter, const struct ebcdic_page *
         add_address(&building, "To: ", letter->recipient, "", err) != 0)
         return -1;
     bool whole = add_line(&building, "Subject: ", letter->subject, "", true);
-    add_text_ce(&building, SPAN_LITERAL("\n"));
+    add_text_ce(&building, SPAN_LITERAL("\n"), letter->margin);
     if (!whole)
-        add_text_ce(&building, letter->subject);
-    add_text_ce(&building, letter->text);
+        add_text_ce(&building, letter->subject, letter->margin);
+    add_text_ce(&building, letter->text, letter->margin);
     (void)add_line(&building, ".", SPAN_EMPTY, "", true);
     return finish(&building, substituted_r, err);
 }

@@ -63,6 +63,7 @@ struct bsmtp_letter {
     struct span from;    /* one bare address */
     struct span subject; /* UTF-8, as text and subject below */
     struct span text;
+    size_t margin; /* wrap_margin */
 };
 /* ERR_BAD_ADDRESS where an address does not fit in its line or has a control character: give the proxy's instead. */
 int bsmtp_build_ce(const struct bsmtp_letter *letter, const struct ebcdic_page *page, struct records *cards,

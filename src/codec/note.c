@@ -318,7 +318,9 @@ static size_t add_text(const struct wrap *wrap, struct span text, struct records
 void note_build(const struct note_letter *letter, const struct ebcdic_page *page, struct records *lines,
                 size_t *substituted_r)
 {
-    struct wrap wrap = { .page = page, .width = WRAP_WIDTH, .quoted_width = NOTE_LINE_MAX, .break_equals = true };
+    struct wrap wrap = {
+        .page = page, .width = wrap_margin(letter->margin), .quoted_width = NOTE_LINE_MAX, .break_equals = true
+    };
     struct buf line = { 0 };
     size_t substituted = 0;
     buf_add_text(&line, "Date: ");

@@ -54,6 +54,7 @@ struct note_letter {
     struct span name;    /* of the sender, may be empty */
     struct span address; /* Internet address of the sender; empty: no line in parentheses */
     struct span text;
+    size_t margin; /* wrap_margin */
 };
 
 /* Appends the lines: Date, From (user id padded to 8, nothing after the node), To, Subject, blank, (Name <address>),

@@ -342,9 +342,9 @@ static void add_words(struct buf *line, struct span words)
         buf_add_u8(line, words.at[i] < 0x20 ? ' ' : words.at[i]);
 }
 
-static size_t add_text(struct span text, const struct ebcdic_page *page, struct records *cards)
+static size_t add_text(struct span text, size_t margin, const struct ebcdic_page *page, struct records *cards)
 {
-    struct wrap wrap = { .page = page, .width = PROFS_TEXT_COLUMNS, .quoted_width = PROFS_TEXT_COLUMNS, .indent = 1 };
+    struct wrap wrap = { .page = page, .width = wrap_margin(margin), .quoted_width = PROFS_TEXT_COLUMNS, .indent = 1 };
     struct records lines = { .count = 0 };
     size_t substituted = 0;
     wrap_text(&wrap, text, &lines, &substituted);
@@ -373,8 +373,8 @@ void profs_build(const struct profs_letter *letter, const struct ebcdic_page *pa
     buf_add_text(&top, "Subject: ");
     add_words(&top, letter->subject);
     buf_add_text(&top, "\n\n");
-    size_t substituted = add_text(buf_span(&top), page, cards);
-    substituted += add_text(letter->text, page, cards);
+    size_t substituted = add_text(buf_span(&top), letter->margin, page, cards);
+    substituted += add_text(letter->text, letter->margin, page, cards);
     add_trailer(letter->subject, page, cards);
     cards->bytes.failed |= top.failed;
     buf_free(&top);

@@ -55,6 +55,7 @@ struct profs_letter {
     struct span name;    /* of the sender, may be empty */
     struct span address; /* Internet address of the sender; empty: no `From:` line */
     struct span text;
+    size_t margin; /* wrap_margin */
 };
 /* Appends cards of 80 columns. The trailer holds the first 65 columns of the subject; the text has it whole. */
 void profs_build(const struct profs_letter *letter, const struct ebcdic_page *page, struct records *cards,

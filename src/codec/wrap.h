@@ -27,6 +27,12 @@ struct wrap {
     bool cut_hyphens;    /* a line of 70 '-' would end an entry in a TSO log: make it 60 */
 };
 
+/* The columns a note's text has: `margin`, or 78 where it is 0 or more than that. */
+static inline size_t wrap_margin(size_t margin)
+{
+    return margin == 0 || margin > WRAP_WIDTH ? WRAP_WIDTH : margin;
+}
+
 /* Appends `utf8` (lines ended by LF or CRLF) to `to`. An empty line becomes one X'40'; text without any line gives no
  * record. Tabs go to the next column of 8, other control characters become blanks. *substituted_r as in
  * utf8_to_ebcdic, may be NULL. */

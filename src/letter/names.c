@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { STEM_MAX = 64, WORD_MIN = 4, TRIES_MAX = 10000 };
+enum { STEM_MAX = 64, WORD_MIN = 4, TRIES_MAX = 10000, NUMBER_SIZE = 12 };
 
 /* Letters without their accents, for names of Latin-1 and its neighbours; 0: no letter of a name. */
 static char plain_letter(uint32_t code)
@@ -105,11 +105,12 @@ void host_name_make(struct span name, bool mvs, const char *type_otherwise, cons
         (void)snprintf(name_r->name.text, sizeof name_r->name.text, "FILE");
     if (name_r->type.text[0] == '\0')
         (void)snprintf(name_r->type.text, sizeof name_r->type.text, "%s", type_otherwise);
-    char base[NAME8_MAX + 1];
-    (void)snprintf(base, sizeof base, "%s", name_r->name.text);
+    struct name8 base = name_r->name;
+    size_t base_size = strlen(base.text);
     for (unsigned number = 2; number < TRIES_MAX && is_taken(name_r, taken, taken_count); number++) {
-        char digits[NAME8_MAX + 1];
-        int size = snprintf(digits, sizeof digits, "%u", number);
-        (void)snprintf(name_r->name.text, sizeof name_r->name.text, "%.*s%s", NAME8_MAX - size, base, digits);
+        char digits[NUMBER_SIZE];
+        size_t size = (size_t)snprintf(digits, sizeof digits, "%u", number);
+        size_t keep = base_size + size > NAME8_MAX ? NAME8_MAX - size : base_size;
+        memcpy(name_r->name.text + keep, digits, size + 1);
     }
 }
