@@ -13,6 +13,8 @@
 #include "base/conf.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "translator/ops.h"
+#include "translator/pool.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -33,13 +35,16 @@ FAILPOINT_DECLARE("daemon.ready");
 struct daemon {
     const char *conf_path;
     struct conf conf;
+    struct zygote zygote;
     struct loop *loop;
     struct store *store;
+    struct translator *translator;
     struct instance instance;
     struct gateway *gateway;
     struct control *control;
     struct event *signals[3];
     bool stopping;
+    int status;
 };
 
 static void usage(FILE *to)
@@ -178,8 +183,22 @@ static int make_state_folder(const char *path, struct err *err)
     return err_set(err, ERR_CONFIG, "[connector] state %.150s cannot be made: %m", path);
 }
 
+/* A zygote made now would inherit the ledger and the sockets. The supervisor starts all of it anew. */
+static void translators_lost(void *arg, const struct err *err)
+{
+    struct daemon *daemon = arg;
+    log_error(LOG_CORE, 511, "nothing can be translated any more, ovvmd stops to be started anew: %s", err->text);
+    daemon->status = EX_TEMPFAIL;
+    if (daemon->stopping)
+        return;
+    daemon->stopping = true;
+    (void)sd_notify(0, "STOPPING=1");
+    gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
+}
+
 static int start(struct daemon *daemon, struct err *err)
 {
+    struct translator_options translators = { .lost = translators_lost, .arg = daemon };
     struct store_options options = { .url = daemon->conf.store.url,
                                      .state = daemon->conf.connector.state,
                                      .loop = daemon->loop,
@@ -188,6 +207,8 @@ static int start(struct daemon *daemon, struct err *err)
     if (make_state_folder(daemon->conf.connector.state, err) == -1 || store_open(&options, &daemon->store, err) == -1)
         return -1;
     daemon->instance = store_instance(daemon->store);
+    if (translator_new(daemon->loop, &daemon->zygote, &translators, &daemon->translator, err) == -1)
+        return -1;
     if (gateway_new(daemon->loop, daemon->store, &daemon->conf, &daemon->instance, &daemon->gateway, err) == -1)
         return -1;
     struct control_options control = { .loop = daemon->loop,
@@ -201,8 +222,10 @@ static int start(struct daemon *daemon, struct err *err)
 static void stop(struct daemon *daemon)
 {
     control_free(daemon->control);
+    translator_free(daemon->translator); /* what it did not do goes back to the queues, through the store */
     store_close(daemon->store);
     gateway_free(daemon->gateway);
+    zygote_end(&daemon->zygote);
     for (size_t i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
         if (daemon->signals[i] != NULL)
             event_free(daemon->signals[i]);
@@ -219,9 +242,12 @@ static int run(struct daemon *daemon, bool foreground)
     }
     log_open("ovvmd", daemon->conf.log.target);
     apply_log(&daemon->conf);
-    daemon->loop = loop_new();
-    if (daemon->loop == NULL || listen_to_signals(daemon) == -1)
-        (void)err_set(&err, ERR_NO_MEMORY, "the event loop cannot be made: %m");
+    /* before anything else is opened: it shall inherit nothing */
+    if (zygote_start(&daemon->zygote, &err) == 0) {
+        daemon->loop = loop_new();
+        if (daemon->loop == NULL || listen_to_signals(daemon) == -1)
+            (void)err_set(&err, ERR_NO_MEMORY, "the event loop cannot be made: %m");
+    }
     if (err.id != ERR_NONE || start(daemon, &err) == -1) {
         log_error(LOG_CORE, 510, "not started: %s", err.text);
         return exit_status(&err);
@@ -233,7 +259,7 @@ static int run(struct daemon *daemon, bool foreground)
     FAILPOINT("daemon.ready");
     loop_run(daemon->loop);
     log_info(LOG_CORE, 505, "ovvmd ended");
-    return EXIT_DONE;
+    return daemon->status;
 }
 
 int main(int argc, char **argv)
@@ -246,7 +272,9 @@ int main(int argc, char **argv)
                                              { "failpoints", no_argument, NULL, OPTION_FAILPOINTS },
 #endif
                                              { NULL, 0, NULL, 0 } };
-    static struct daemon daemon = { .conf_path = DEFAULT_CONF };
+    static struct daemon daemon = { .conf_path = DEFAULT_CONF, .status = EXIT_DONE };
+    if (zygote_is_meant(argc, argv))
+        return zygote_main(&ops_child);
     bool foreground = false;
     bool check = false;
     for (int option; (option = getopt_long(argc, argv, "c:f", options, NULL)) != -1;) {
