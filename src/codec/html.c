@@ -251,6 +251,7 @@ static void take_tag(struct reader *from, struct tag *tag_r)
 static bool attribute(const struct tag *tag, const char *name, struct span *value_r)
 {
     struct span rest = tag->attributes;
+    *value_r = SPAN_EMPTY;
     while (rest.size > 0) {
         size_t at = 0;
         while (at < rest.size && (is_space(rest.at[at]) || rest.at[at] == '/'))

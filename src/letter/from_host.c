@@ -184,23 +184,26 @@ static int take_profs_notes(struct host_letters *letters, const struct records *
     struct profs_note *note = mem_zero(sizeof *note);
     struct reader walk = records_walk(records);
     struct letter *letter = NULL;
-    int step = note != NULL ? 1 : err_set(err, ERR_NO_MEMORY, "no memory for a PROFS note");
+    struct err why = ERR_CLEAR;
+    int step = note != NULL ? 1 : err_set(&why, ERR_NO_MEMORY, "no memory for a PROFS note");
     while (step == 1) {
         struct reader start = walk;
-        step = profs_next(&walk, page, note, err);
+        step = profs_next(&walk, page, note, &why);
         if (step == 1) {
-            letter = host_letters_add(letters, note->is_ack ? LETTER_PROFS_ACK : LETTER_PROFS, err);
+            letter = host_letters_add(letters, note->is_ack ? LETTER_PROFS_ACK : LETTER_PROFS, &why);
             if (letter != NULL)
                 take_profs(letter, note);
             else
                 step = -1;
             profs_release(note);
-        } else if (step == -1 && letter != NULL && err->id == ERR_BAD_CONTENT) {
+        } else if (step == -1 && letter != NULL && why.id == ERR_BAD_CONTENT) {
             attach_rest(letter, start, "it follows the note and is no part of it");
             step = 0;
         }
     }
     mem_free(note);
+    if (step == -1 && err != NULL)
+        *err = why;
     return step;
 }
 
@@ -258,7 +261,8 @@ int host_bsmtp(struct host_letters *letters, const struct records *records, cons
     if (take_bsmtp(letters, records, options, page, only, &why) == 0)
         return letters->count > 0 ? 1 : 0;
     if (why.id != ERR_BAD_CONTENT) {
-        *err = why;
+        if (err != NULL)
+            *err = why;
         return -1;
     }
     if (letters->count == 0)

@@ -199,7 +199,8 @@ int letters_from_netdata(const struct hostfile *file, const struct options *opti
     host_stream(file, &bytes);
     int result = netdata_decode(buf_span(&bytes), &stream, &damage);
     if (result == -1 && damage.id != ERR_BAD_CONTENT && damage.id != ERR_TOO_MANY) {
-        *err = damage;
+        if (err != NULL)
+            *err = damage;
     } else {
         /* mailers wrap their envelope in NETDATA where lines are long */
         int bsmtp = result == 0 && stream.file_count == 1

@@ -32,7 +32,8 @@ struct sending_part {
     bool fixed;
     size_t lrecl;
 };
-/* Text where the map of extensions, or else the media type, says so. */
+/* Text where the map of extensions has the extension and says so; else where the media type does, or where the map's
+ * default does and there are no bytes in it that no text has. */
 bool sending_part_is_text(const struct sending *sending, const struct letter_part *part);
 /* Counts what the page lacks in *substituted_r, and long lines that had to be cut in *cut_r. */
 void sending_part_make(const struct sending *sending, size_t index, struct sending_part *part_r, size_t *substituted_r,

@@ -4,12 +4,23 @@
 #include "letter/sending.h"
 #include "letter/to_host.h"
 
+/* A table whose default is EBCDIC must not spoil what is no text: images, archives, programs (Q230646). */
+static bool looks_like_text(struct span bytes)
+{
+    for (size_t i = 0; i < bytes.size; i++) {
+        uint8_t byte = bytes.at[i];
+        if (byte == 0x7F || (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r' && byte != '\f'))
+            return false;
+    }
+    return true;
+}
+
 bool sending_part_is_text(const struct sending *sending, const struct letter_part *part)
 {
     struct span extension = name_extension(part->name);
     if (extension.size > 0 && options_has(sending->options, extension))
         return options_is_text(sending->options, extension, false);
-    return part->text || options_is_text(sending->options, SPAN_LITERAL("*"), false);
+    return part->text || (options_is_text(sending->options, SPAN_LITERAL("*"), false) && looks_like_text(part->bytes));
 }
 
 /* One line as records: a line longer than the host's records goes on in the next. */

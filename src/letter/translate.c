@@ -93,21 +93,38 @@ static void add_named(struct named *named, struct span name, struct span address
     named->list[named->count++] = (struct compose_address){ .name = name, .address = address };
 }
 
+/* May it stand between < > in a 7-bit header? */
+static bool is_mailable(struct span address)
+{
+    bool quoted = address.size > 0 && address.at[0] == '"';
+    for (size_t i = 0; i < address.size; i++) {
+        uint8_t byte = address.at[i];
+        if (byte < ' ' || byte >= 0x7F || (!quoted && (byte == ' ' || byte == '<' || byte == '>')))
+            return false;
+    }
+    return address.size > 0;
+}
+
 static void take_named(const struct letter_head *head, enum letter_role role, const char *label,
                        const struct mail_resolution *resolution, struct named *named)
 {
     bool first = true;
     for (size_t i = 0; i < head->address_count; i++) {
         const struct letter_address *address = &head->addresses[i];
+        bool is_pair = !name8_empty(address->user);
         if (address->role != role)
             continue;
-        const struct resolved *pair = name8_empty(address->user) ? NULL : find_pair(resolution, address);
+        const struct resolved *pair = is_pair ? find_pair(resolution, address) : NULL;
         if (pair != NULL) {
             add_named(named, pair->name.size > 0 ? pair->name : address->name, pair->address);
-        } else if (address->address.size > 0) {
+        } else if (!is_pair && is_mailable(address->address)) {
             add_named(named, address->name, address->address);
         } else {
-            buf_printf(&named->unresolved, "%s%s at %s", first ? label : ", ", address->user.text, address->node.text);
+            buf_add_text(&named->unresolved, first ? label : ", ");
+            if (is_pair)
+                buf_printf(&named->unresolved, "%s at %s", address->user.text, address->node.text);
+            else
+                buf_add_span(&named->unresolved, address->address);
             first = false;
         }
     }
