@@ -226,8 +226,9 @@ class Instance:
         self.node, self.neighbour = node, neighbour
         self.smtp_port, self.link_port = free_port(), free_port()
         self.control = self.directory / "control.sock"
-        self.people = self.directory / "people.csv"  # ALICE is a person of the site's, who keeps her host address
-        self.people.write_text("address,full name,host addresses\nalice@outside.example,Alice Longname,ALICE\n")
+        self.people = self.directory / "people.csv"  # people of the site with host addresses of their own
+        self.people.write_text("address,full name,host addresses\nalice@outside.example,Alice Longname,ALICE\n"
+                               "bob@outside.example,Bob Short,BOB\n")
         self.conf = self.directory / "ovvm.conf"
         self.process: subprocess.Popen[bytes] | None = None
         self.logs: list[Log] = []
