@@ -17,14 +17,15 @@ struct list {
 struct html {
     struct buf *to;
     struct reader from;
-    unsigned breaks; /* line ends due before the next character: 1 a line, 2 an empty line */
-    bool blank;      /* a blank is due */
-    bool begun;      /* there was text */
-    bool line_open;  /* the line has its prefix */
-    bool marked;     /* it is a list item that has its mark and no text yet */
-    unsigned quote;  /* depth of blockquote */
-    unsigned pre;    /* depth of pre */
-    unsigned lists;  /* depth; only HTML_LIST_DEPTH are remembered */
+    unsigned breaks;     /* line ends due before the next character: 1 a line, 2 an empty line */
+    bool blank;          /* a blank is due */
+    bool begun;          /* there was text */
+    bool line_open;      /* the line has its prefix */
+    bool marked;         /* it is a list item that has its mark and no text yet */
+    unsigned line_quote; /* of the line before */
+    unsigned quote;      /* depth of blockquote */
+    unsigned pre;        /* depth of pre */
+    unsigned lists;      /* depth; only HTML_LIST_DEPTH are remembered */
     struct list list[HTML_LIST_DEPTH];
     bool in_link;
     struct buf link;      /* its address */
@@ -41,11 +42,12 @@ struct tag {
 
 static void open_line(struct html *html)
 {
+    unsigned quote = html->quote < HTML_QUOTE_DEPTH ? html->quote : HTML_QUOTE_DEPTH;
     for (; html->begun && html->breaks > 0; html->breaks--) {
         buf_add_u8(html->to, '\n');
         html->line_open = false;
-        if (html->breaks > 1 && html->quote > 0)
-            buf_add_fill(html->to, '>', html->quote < HTML_QUOTE_DEPTH ? html->quote : HTML_QUOTE_DEPTH);
+        if (html->breaks > 1) /* the empty line belongs to the quotation that both lines are in */
+            buf_add_fill(html->to, '>', quote < html->line_quote ? quote : html->line_quote);
     }
     html->breaks = 0;
     html->begun = true;
@@ -53,7 +55,7 @@ static void open_line(struct html *html)
         return;
     html->line_open = true;
     html->blank = false;
-    unsigned quote = html->quote < HTML_QUOTE_DEPTH ? html->quote : HTML_QUOTE_DEPTH;
+    html->line_quote = quote;
     buf_add_fill(html->to, '>', quote);
     if (quote > 0)
         buf_add_u8(html->to, ' ');

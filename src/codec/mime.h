@@ -14,7 +14,7 @@
 #include "base/err.h"
 
 enum {
-    MIME_DEPTH_MAX = 12,        /* multiparts in multiparts; deeper ones are one part of bytes */
+    MIME_DEPTH_MAX = 10,        /* multiparts in multiparts; deeper ones are one part of bytes */
     MIME_FIELD_MAX = 64 * 1024, /* bytes of a field that are looked at */
     MIME_WORD_SIZE = 80,        /* of a media type, charset, parameter word */
     MIME_BOUNDARY_SIZE = 256,   /* RFC 2046 §5.1.1 says 70 */

@@ -1,5 +1,6 @@
 /* What a translator child runs. Each call begins anew from the bytes: a child may have been replaced between facts and
- * encoding, and nothing that one letter did to it may reach the next. */
+ * encoding, and nothing that one letter did to it may reach the next. A call during which memory ended anywhere has
+ * failed, whatever it made: a header that could not be looked at would give another letter, not an error. */
 #include "letter/translate.h"
 
 #include "base/mem.h"
@@ -51,8 +52,14 @@ static int check_output(const struct buf *to, struct err *err)
     return to->failed ? err_set(err, ERR_NO_MEMORY, "no memory for what was translated") : 0;
 }
 
+static int check_memory(size_t failures_before, int result, struct err *err)
+{
+    return mem_failures() == failures_before ? result : err_set(err, ERR_NO_MEMORY, "no memory for a translation");
+}
+
 int translate_host_facts(struct span hostfile, struct span options, struct buf *facts, struct err *err)
 {
+    size_t before = mem_failures();
     struct host_input input;
     struct host_letters letters = { .count = 0 };
     int result = host_input_open(hostfile, options, &input, err);
@@ -64,7 +71,7 @@ int translate_host_facts(struct span hostfile, struct span options, struct buf *
         facts_add_rest(facts, &letters.rest);
     host_letters_release(&letters);
     host_input_close(&input);
-    return result == 0 ? check_output(facts, err) : -1;
+    return check_memory(before, result == 0 ? check_output(facts, err) : -1, err);
 }
 
 /* --- host to mail --- */
@@ -207,6 +214,7 @@ static int encode_mail(const struct letter *letter, const struct hostfile *file,
 int translate_host_to_mail(struct span hostfile, struct span options, struct span packed, struct buf *mail,
                            struct err *err)
 {
+    size_t before = mem_failures();
     struct host_input input;
     struct host_letters letters = { .count = 0 };
     struct mail_resolution resolution;
@@ -225,7 +233,7 @@ int translate_host_to_mail(struct span hostfile, struct span options, struct spa
     host_letters_release(&letters);
     host_input_close(&input);
     mail_resolution_release(&resolution);
-    return result;
+    return check_memory(before, result, err);
 }
 
 /* --- acknowledgement --- */
@@ -300,6 +308,7 @@ static int ack_profs(const struct host_input *input, const struct ack_resolution
 int translate_host_ack(struct span hostfile, struct span options, struct span packed, struct buf *files,
                        struct err *err)
 {
+    size_t before = mem_failures();
     struct host_input input;
     struct ack_resolution resolution;
     struct hostfile ack = { .klass = 'A' };
@@ -331,13 +340,14 @@ int translate_host_ack(struct span hostfile, struct span options, struct span pa
     buf_free(&stream);
     hostfile_release(&ack);
     host_input_close(&input);
-    return result;
+    return check_memory(before, result, err);
 }
 
 /* --- mail --- */
 
 int translate_mail_facts(struct span mail, struct buf *facts, struct err *err)
 {
+    size_t before = mem_failures();
     struct letter letter;
     int result = letter_from_mail(mail, LETTER_MAIL, &letter, err);
     if (result == 0) {
@@ -345,12 +355,13 @@ int translate_mail_facts(struct span mail, struct buf *facts, struct err *err)
         result = check_output(facts, err);
     }
     letter_release(&letter);
-    return result;
+    return check_memory(before, result, err);
 }
 
 int translate_mail_to_host(struct span mail, struct span packed_options, struct span packed, struct buf *files,
                            struct err *err)
 {
+    size_t before = mem_failures();
     struct letter letter = { .failed = false };
     struct options options;
     struct host_resolution resolution;
@@ -367,5 +378,5 @@ int translate_mail_to_host(struct span mail, struct span packed_options, struct 
         result = letter_to_host(&letter, &options, page, &resolution, files, err);
     letter_release(&letter);
     options_release(&options);
-    return result;
+    return check_memory(before, result, err);
 }
