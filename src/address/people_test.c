@@ -128,6 +128,8 @@ static void place_remove(struct place *place)
 
 static const struct registry_policy policy = { .node = { .text = "MICROSFT" }, .prefix = 'X', .on = true };
 
+static size_t given; /* host addresses by the last load */
+
 static int load_with(struct db *db, const char *text, const char *rule_text, bool confirmed,
                      struct people_changes *changes_r, struct err *err)
 {
@@ -139,8 +141,12 @@ static int load_with(struct db *db, const char *text, const char *rule_text, boo
     struct peopleload load = {
         .people = &people, .rule = &rule, .policy = policy, .removal_percent = 10, .confirmed = confirmed, .now_us = NOW
     };
+    struct peopleload_gifts gifts = { .at = calloc(people.count + people.host_count + 1, sizeof gifts.at[0]) };
+    assert_non_null(gifts.at);
     assert_int_equal(db_begin(db, NULL), 0);
-    int result = peopleload_apply(db, &load, changes_r, err);
+    int result = peopleload_apply(db, &load, changes_r, &gifts, err);
+    given = gifts.count;
+    free(gifts.at);
     if (result == 0)
         assert_int_equal(db_commit(db, NULL), 0);
     else
@@ -193,12 +199,14 @@ static void people_get_their_addresses(void **state)
     struct place place = place_new();
     shows(place.db, "carol@example.org", "X0000001"); /* wrote before she was listed */
     load(place.db, "alice@example.org,Alice,AL ALICE\nbob@example.org,Bob\ncarol@example.org,Carol\n", 3, 0, 0);
+    assert_int_equal(given, 4);
     shows(place.db, "alice@example.org", "AL");
     owner_is(place.db, "MICROSFT(ALICE)", "alice@example.org");
     shows(place.db, "bob@example.org", "BOB");
     shows(place.db, "carol@example.org", "CAROL");
     owner_is(place.db, "MICROSFT(X0000001)", "carol@example.org");
     load(place.db, "alice@example.org,Alice,AL ALICE\nbob@example.org,Bob\ncarol@example.org,Carol\n", 0, 0, 0);
+    assert_int_equal(given, 0);
     /* another first address; an address that is no longer given; a new name */
     load(place.db, "alice@example.org,Alice,ALICE\nbob@example.org,Robert\ncarol@example.org,Carol\n", 0, 2, 0);
     shows(place.db, "alice@example.org", "ALICE");

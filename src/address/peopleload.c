@@ -118,8 +118,17 @@ int peopleload_compare(struct db *db, const struct peopleload *load, struct peop
 
 /* --- applying --- */
 
+static void note(struct peopleload_gifts *gifts, const struct peopleload *load, const struct people_row *row,
+                 int64_t person, struct host_address host, enum host_kind kind)
+{
+    gifts->at[gifts->count++] = (struct peopleload_gift){
+        .row = row,
+        .answer = { .how = REGISTRY_NEW, .host = host, .kind = kind, .person = person, .used_us = load->now_us }
+    };
+}
+
 static int give_hosts(struct db *db, const struct peopleload *load, const struct people_row *row, int64_t person,
-                      struct err *err)
+                      struct peopleload_gifts *gifts, struct err *err)
 {
     for (unsigned i = 0; i < row->host_count; i++) {
         struct host_address host = load->people->hosts[row->hosts + i];
@@ -132,7 +141,8 @@ static int give_hosts(struct db *db, const struct peopleload *load, const struct
             if (added == 1 && held.kind == HOST_RETIRED &&
                 person_host_set_kind(db, host.node, host.user, HOST_BY_OPERATOR, err) == -1)
                 return -1;
-        }
+        } else if (added == 1)
+            note(gifts, load, row, person, host, HOST_BY_OPERATOR);
         if (added == -1)
             return -1;
     }
@@ -143,7 +153,7 @@ static int give_hosts(struct db *db, const struct peopleload *load, const struct
 
 /* By rule, once: for a person who has no address but those that any sender gets. */
 static int give_by_rule(struct db *db, const struct peopleload *load, const struct people_row *row, int64_t person,
-                        struct err *err)
+                        struct peopleload_gifts *gifts, struct err *err)
 {
     struct person_host host;
     struct mailkey key;
@@ -163,10 +173,14 @@ static int give_by_rule(struct db *db, const struct peopleload *load, const stru
                              : registry_make(db, &load->policy, load->rule->node, buf_span(&stem), person, HOST_BY_RULE,
                                              load->now_us, &user, err);
     buf_free(&stem);
-    return result == -1 ? -1 : person_set_main(db, person, load->rule->node, user, err);
+    if (result == -1)
+        return -1;
+    note(gifts, load, row, person, (struct host_address){ .node = load->rule->node, .user = user }, HOST_BY_RULE);
+    return person_set_main(db, person, load->rule->node, user, err);
 }
 
-static int apply_row(struct db *db, const struct peopleload *load, const struct people_row *row, struct err *err)
+static int apply_row(struct db *db, const struct peopleload *load, const struct people_row *row,
+                     struct peopleload_gifts *gifts, struct err *err)
 {
     struct person person;
     const char *address = people_address(load->people, row);
@@ -182,17 +196,19 @@ static int apply_row(struct db *db, const struct peopleload *load, const struct 
         return -1;
     if (found == 1 && person_set(db, person.key, name, PERSON_LISTED, err) == -1)
         return -1;
-    if (give_hosts(db, load, row, person.key, err) == -1)
+    if (give_hosts(db, load, row, person.key, gifts, err) == -1)
         return -1;
-    return row->host_count == 0 ? give_by_rule(db, load, row, person.key, err) : 0;
+    return row->host_count == 0 ? give_by_rule(db, load, row, person.key, gifts, err) : 0;
 }
 
-int peopleload_apply(struct db *db, const struct peopleload *load, struct people_changes *changes_r, struct err *err)
+int peopleload_apply(struct db *db, const struct peopleload *load, struct people_changes *changes_r,
+                     struct peopleload_gifts *gifts_r, struct err *err)
 {
+    gifts_r->count = 0;
     if (peopleload_compare(db, load, changes_r, err) == -1)
         return -1;
     for (size_t i = 0; i < load->people->count; i++)
-        if (apply_row(db, load, &load->people->rows[i], err) == -1)
+        if (apply_row(db, load, &load->people->rows[i], gifts_r, err) == -1)
             return at_line(&load->people->rows[i], err);
     struct people_changes after;
     return find_gone(db, load->people, true, &after, err);

@@ -26,10 +26,21 @@ struct people_changes {
     size_t before, added, changed, removed; /* people */
 };
 
+/* The host addresses that were made or given to people, for the log after the commit. */
+struct peopleload_gift {
+    const struct people_row *row;
+    struct registry_answer answer;
+};
+struct peopleload_gifts {
+    struct peopleload_gift *at; /* the caller's, with room for as many as there are rows and host addresses together */
+    size_t count;
+};
+
 /* Counts what would change, and looks for what would be refused. Nothing is written. */
 int peopleload_compare(struct db *db, const struct peopleload *load, struct people_changes *changes_r, struct err *err);
 /* The same, and does it. REFUSED: a host address is another person's or has the form of a number (names the line), or
  * too many people are gone. */
-int peopleload_apply(struct db *db, const struct peopleload *load, struct people_changes *changes_r, struct err *err);
+int peopleload_apply(struct db *db, const struct peopleload *load, struct people_changes *changes_r,
+                     struct peopleload_gifts *gifts_r, struct err *err);
 
 #endif

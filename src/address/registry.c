@@ -459,6 +459,24 @@ bool registry_ask(struct registry *registry, struct registry_request *request)
     return false;
 }
 
+static int look_up_work(struct db *db, void *arg, struct err *err)
+{
+    struct registry_lookup *lookup = arg;
+    return registry_resolve_in(db, lookup->host, &lookup->owner, err);
+}
+
+static void look_up_done(void *arg, const struct err *err)
+{
+    struct registry_lookup *lookup = arg;
+    lookup->done(lookup->arg, err);
+}
+
+void registry_look_up(struct registry *registry, struct registry_lookup *lookup)
+{
+    lookup->job = (struct store_job){ .work = look_up_work, .done = look_up_done, .arg = lookup };
+    store_read(registry->store, &lookup->job);
+}
+
 void registry_forget(struct registry *registry)
 {
     registry->generation++;

@@ -108,6 +108,17 @@ struct registry_request {
 /* Loop's thread. True: the answer is there already (no sender, or one that was seen before: no job). False: `done` will
  * be called, after the commit of the registration and its line in the log. */
 bool registry_ask(struct registry *registry, struct registry_request *request);
+/* The other way: whose a host address is (registry_resolve_in, in a reader's thread). `done` is always called later,
+ * with the refusal as its error. */
+struct registry_lookup {
+    struct host_address host;
+    void (*done)(void *arg, const struct err *err);
+    void *arg;
+    struct registry_owner owner; /* set where there is no error */
+    /* the registry's */
+    struct store_job job;
+};
+void registry_look_up(struct registry *registry, struct registry_lookup *lookup);
 /* After a commit that changed people or addresses by another way than registry_ask. Loop's thread. */
 void registry_forget(struct registry *registry);
 

@@ -441,6 +441,46 @@ static void a_sender_seen_before_needs_no_job(void **state)
     place_remove(&place);
 }
 
+struct looking {
+    struct loop *loop;
+    struct registry_lookup lookup;
+    enum err_id id;
+};
+
+static void looked_up(void *arg, const struct err *err)
+{
+    struct looking *looking = arg;
+    looking->id = err != NULL ? err->id : ERR_NONE;
+    loop_stop(looking->loop);
+}
+
+static void an_answer_finds_its_way(void **state)
+{
+    (void)state;
+    struct place place = place_new();
+    struct err err = ERR_CLEAR;
+    expect(place.db, numbers(), "alice@example.com", "X0000001", REGISTRY_NEW);
+    store_close(place.store);
+    struct looking looking = { .loop = loop_new(), .lookup = { .done = looked_up, .arg = &looking } };
+    struct store_options options = { .url = place.url, .state = place.state, .loop = looking.loop };
+    assert_int_equal(store_open(&options, &place.store, &err), 0);
+    struct registry *registry = registry_new(place.store, numbers());
+    looking.lookup.host = host("MICROSFT(X0000001)");
+    registry_look_up(registry, &looking.lookup);
+    loop_run(looking.loop);
+    assert_int_equal(looking.id, ERR_NONE);
+    assert_string_equal(looking.lookup.owner.person.address, "alice@example.com");
+    looking.lookup.host = host("MICROSFT(X0000002)");
+    registry_look_up(registry, &looking.lookup);
+    loop_run(looking.loop);
+    assert_int_equal(looking.id, ERR_UNKNOWN_USER);
+    store_close(place.store);
+    registry_free(registry);
+    loop_free(looking.loop);
+    open_place(&place);
+    place_remove(&place);
+}
+
 static void memory_is_bounded_and_keeps_the_latest(void **state)
 {
     (void)state;
@@ -480,6 +520,7 @@ int main(void)
         cmocka_unit_test(ten_thousand_senders_thrice),
         cmocka_unit_test(five_thousand_people_of_one_name),
         cmocka_unit_test(a_sender_seen_before_needs_no_job),
+        cmocka_unit_test(an_answer_finds_its_way),
         cmocka_unit_test(memory_is_bounded_and_keeps_the_latest),
         cmocka_unit_test(whatever_happens_nobody_gets_the_address_of_another),
     };

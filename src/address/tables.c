@@ -31,6 +31,7 @@ struct tables {
     struct candidate candidate;
     struct peopleload load;
     struct people_changes found;
+    struct peopleload_gifts gifts;
     struct tables_reload reload;
     struct store_job job;
 };
@@ -161,6 +162,17 @@ static void report_people(const struct people_changes *changes, size_t rows)
              rows, changes->added, changes->changed, changes->removed);
 }
 
+/* From these lines they can be entered again where a ledger was lost. */
+static void log_gifts(const struct tables *tables)
+{
+    for (size_t i = 0; i < tables->gifts.count; i++) {
+        const struct peopleload_gift *gift = &tables->gifts.at[i];
+        struct mailkey key;
+        (void)snprintf(key.text, sizeof key.text, "%s", people_address(&tables->candidate.people, gift->row));
+        registry_log(&gift->answer, &key, "people");
+    }
+}
+
 static void finish(struct tables *tables, const struct err *err)
 {
     const struct tables_reload reload = tables->reload;
@@ -171,6 +183,7 @@ static void finish(struct tables *tables, const struct err *err)
         size_t rows = tables->candidate.set->people;
         tables->problem[0] = '\0';
         tables->changes = tables->found;
+        log_gifts(tables);
         if (tables->candidate.has_people)
             report_people(&tables->found, rows);
         take_over(tables);
@@ -180,6 +193,8 @@ static void finish(struct tables *tables, const struct err *err)
     }
     struct people_changes found = tables->found;
     candidate_free(&tables->candidate);
+    mem_free(tables->gifts.at);
+    tables->gifts = (struct peopleload_gifts){ .count = 0 };
     tables->loading = false;
     if (reload.done != NULL)
         reload.done(reload.arg, &found, err);
@@ -189,7 +204,7 @@ static int load_work(struct db *db, void *arg, struct err *err)
 {
     struct tables *tables = arg;
     return tables->reload.only_look ? peopleload_compare(db, &tables->load, &tables->found, err)
-                                    : peopleload_apply(db, &tables->load, &tables->found, err);
+                                    : peopleload_apply(db, &tables->load, &tables->found, &tables->gifts, err);
 }
 
 static void load_done(void *arg, const struct err *err)
@@ -208,12 +223,22 @@ static void load_people(struct tables *tables)
                                         .confirmed = tables->reload.confirmed,
                                         .now_us = clock_now() };
     tables->job = (struct store_job){ .work = load_work, .done = load_done, .arg = tables };
-    if (!tables->candidate.has_people || !tables->options.active)
+    const struct people *people = &tables->candidate.people;
+    size_t room = people->count + people->host_count + 1;
+    struct err err = ERR_CLEAR;
+    if (!tables->candidate.has_people || !tables->options.active) {
         finish(tables, NULL);
-    else if (tables->reload.only_look)
+        return;
+    }
+    tables->gifts.at = mem_zero(room * sizeof tables->gifts.at[0]);
+    if (tables->gifts.at == NULL) {
+        (void)err_set(&err, ERR_NO_MEMORY, "out of memory for the people");
+        finish(tables, &err);
+    } else if (tables->reload.only_look) {
         store_read(tables->options.store, &tables->job);
-    else
+    } else {
         store_write(tables->options.store, &tables->job);
+    }
 }
 
 void tables_reload(struct tables *tables, const struct tables_reload *reload)
@@ -284,6 +309,7 @@ void tables_free(struct tables *tables)
     if (tables == NULL)
         return;
     candidate_free(&tables->candidate);
+    mem_free(tables->gifts.at);
     set_free(tables->owned);
     mem_free(tables);
 }

@@ -23,6 +23,7 @@ struct control {
     struct evconnlistener *listener;
     struct client *clients;
     unsigned client_count;
+    bool closing; /* freed with its last client, whose question the ledger or the tables still have */
     char path[108];
 };
 
@@ -42,14 +43,17 @@ static void client_free(struct client *client)
         client->gone = true;
         return;
     }
+    struct control *control = client->control;
     *client->link = client->next;
     if (client->next != NULL)
         client->next->link = client->link;
-    client->control->client_count--;
+    control->client_count--;
     json_decref(client->request);
     json_decref(client->reply);
     bufferevent_free(client->stream);
     mem_free(client);
+    if (control->closing && control->client_count == 0)
+        mem_free(control);
 }
 
 static void answer(struct client *client, const struct err *err)
@@ -262,5 +266,8 @@ void control_free(struct control *control)
         next = client->next;
         client_free(client);
     }
-    mem_free(control);
+    if (control->client_count == 0)
+        mem_free(control);
+    else
+        control->closing = true;
 }
