@@ -229,6 +229,7 @@ static int start(struct daemon *daemon, struct err *err)
 static void stop(struct daemon *daemon)
 {
     control_free(daemon->control);
+    gateway_halt(daemon->gateway);
     store_close(daemon->store);
     gateway_free(daemon->gateway);
     zygote_end(&daemon->zygote);

@@ -301,8 +301,8 @@ static int look_around(struct gateway *gateway, struct err *err)
 static void translators_lost(void *arg, const struct err *err)
 {
     struct gateway *gateway = arg;
-    log_error(LOG_GATEWAY, err_log_number(err->id), "the translators are gone (%s); stopping, to be started anew",
-              err->text);
+    log_error(LOG_GATEWAY, err_log_number(err->id),
+              "nothing can be translated any more (%s); stopping, to be started anew", err->text);
     gateway->failed = true;
     loop_stop(gateway->loop);
 }
@@ -405,6 +405,15 @@ void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void
         nje_link_drain(gateway->neighbours[i].link, wait_us, door_closed, gateway);
 }
 
+void gateway_halt(struct gateway *gateway)
+{
+    if (gateway == NULL)
+        return;
+    gateway->draining = true;
+    translator_free(gateway->translator); /* jobs that are there fail, and their letters stay in the ledger */
+    gateway->translator = NULL;
+}
+
 void gateway_free(struct gateway *gateway)
 {
     if (gateway == NULL)
@@ -412,7 +421,6 @@ void gateway_free(struct gateway *gateway)
     host_door_close(gateway);
     mail_door_close(gateway);
     hot_free(&gateway->hot);
-    translator_free(gateway->translator);
     pump_close(&gateway->host_in);
     pump_close(&gateway->mail_in);
     loop_timer_free(&gateway->again_timer);

@@ -33,7 +33,9 @@ struct gateway_options {
 int gateway_new(const struct gateway_options *options, struct gateway **gateway_r, struct err *err);
 /* Takes no more letters, finishes what is in hand within `wait_us`, then calls `closed`. */
 void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void *arg), void *arg);
-/* After `closed`. */
+/* Gives up what was not finished in time; before the ledger is closed. */
+void gateway_halt(struct gateway *gateway);
+/* After `closed` and gateway_halt. */
 void gateway_free(struct gateway *gateway);
 
 /* It stopped the loop because it cannot go on; to be started anew. */

@@ -92,7 +92,7 @@ static int run_mail_facts(const struct job *job, struct buf *out, struct err *er
 static void mail_to_each_kind_of_host(void **state)
 {
     (void)state;
-    for (enum host_kind kind = HOST_CMS; kind <= HOST_MAILER; kind++) {
+    for (enum letter_host_kind kind = HOST_CMS; kind <= HOST_MAILER; kind++) {
         struct job job = { .run = run_to_host };
         test_mail_read("alternative.eml", &job.input);
         test_options(kind, &job.options);
@@ -122,7 +122,7 @@ static void resolve(struct job *job)
 }
 
 /* Facts and mail of a host file. */
-static void both(struct hostfile *file, enum host_kind kind)
+static void both(struct hostfile *file, enum letter_host_kind kind)
 {
     for (int i = 0; i < 2; i++) {
         struct job job = { .run = i == 0 ? run_facts : run_to_mail };
