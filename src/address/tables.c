@@ -267,13 +267,14 @@ void tables_reload(struct tables *tables, const struct tables_reload *reload)
 struct starting {
     struct loop *loop;
     bool done, waits;
+    struct err err;
 };
 
 static void started(void *arg, const struct people_changes *changes, const struct err *err)
 {
     (void)changes;
-    (void)err; /* is in tables->problem */
     struct starting *starting = arg;
+    starting->err = err != NULL ? *err : ERR_CLEAR;
     starting->done = true;
     if (starting->waits)
         loop_stop(starting->loop);
@@ -297,6 +298,11 @@ int tables_new(const struct tables_options *options, struct tables **tables_r, s
     starting.waits = true;
     while (!starting.done)
         loop_run(options->loop);
+    if (err_family(starting.err.id) == ERR_FAMILY_TEMPORARY) { /* letters to people who are listed would be returned */
+        *err = starting.err;
+        tables_free(tables);
+        return err_context(err, "people");
+    }
     if (!tables->current->has_ovdfile)
         log_warning(LOG_ADDRESS, 32499,
                     "there is no Ovdfile.dat: every node that a link leads to may send mail to the Internet");

@@ -35,7 +35,8 @@ struct tables_options {
 };
 
 /* Reads all, runs the loop until the people are in the ledger. -1 CONFIG for a wrong Ovdfile.dat or Route.tbl: nothing
- * starts with them. A people.csv that is wrong leaves the ledger's people as they are, and tables_problem says so. */
+ * starts with them. A people.csv that is wrong leaves the ledger's people as they are, and tables_problem says so;
+ * where the ledger cannot be written now the answer is -1 with that error. */
 int tables_new(const struct tables_options *options, struct tables **tables_r, struct err *err);
 void tables_free(struct tables *tables); /* after store_close */
 
