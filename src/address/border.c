@@ -2,18 +2,12 @@
  * our domain is refused here, whoever asks. */
 #include "address/border.h"
 
-#include "base/allow.h"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 struct border border_of(const struct conf *conf, const struct table_set *const *tables)
 {
     return (struct border){
         .node = conf->connector.node,
         .default_node = conf->connector.default_node,
         .domain = conf->connector.domain,
-        .proxy_relay = conf->addressing.proxy_relay,
         .unlisted_are_cms = conf->addressing.unlisted_nodes == CONF_UNLISTED_CMS,
         .tables = tables,
     };
@@ -144,43 +138,19 @@ static int parse(const struct border *border, struct span address, struct host_a
     return 0;
 }
 
-static bool may_relay(const struct border *border, const char *peer)
-{
-    struct allow_list list = { 0 };
-    struct sockaddr_in four = { .sin_family = AF_INET };
-    struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
-    bool allowed = false;
-    if (peer == NULL || border->proxy_relay == NULL || allow_parse(span_text(border->proxy_relay), &list, NULL) == -1)
-        return false;
-    if (inet_pton(AF_INET, peer, &four.sin_addr) == 1)
-        allowed = allow_has(&list, (const struct sockaddr *)&four);
-    else if (inet_pton(AF_INET6, peer, &six.sin6_addr) == 1)
-        allowed = allow_has(&list, (const struct sockaddr *)&six);
-    allow_free(&list);
-    return allowed;
-}
-
-int border_from_peer(const struct border *border, const char *peer, struct span address, struct host_address *host_r,
-                     struct err *err)
+int border_from_mail(const struct border *border, struct span address, struct host_address *host_r, struct err *err)
 {
     struct err ignored;
     if (err == NULL)
         err = &ignored;
     if (parse(border, address, host_r, err) == -1)
         return -1;
-    if (border_is_ours(border, host_r->node) && may_relay(border, peer))
-        return 1;
     if (border_is_ours(border, host_r->node))
         return err_set(err, ERR_RELAY_DENIED, "%s is an address of this connector itself; it is for host users only",
                        host_address_text(*host_r).text);
     if (border_route(border, *host_r) == NULL || !is_listed(border, host_r->node))
         return err_set(err, ERR_UNKNOWN_NODE, "there is no node %s in the host network", host_r->node.text);
     return 0;
-}
-
-int border_from_mail(const struct border *border, struct span address, struct host_address *host_r, struct err *err)
-{
-    return border_from_peer(border, NULL, address, host_r, err);
 }
 
 void border_to_mail(const struct border *border, struct host_address host, struct buf *to)

@@ -11,8 +11,7 @@ struct border {
     struct name8 node;         /* ours */
     struct name8 default_node; /* of user@domain */
     const char *domain;
-    const char *proxy_relay; /* may be NULL */
-    bool unlisted_are_cms;   /* nodes that Ovdfile.dat does not list */
+    bool unlisted_are_cms; /* nodes that Ovdfile.dat does not list */
     const struct table_set *const *tables;
 };
 
@@ -32,10 +31,6 @@ const struct ovdnode *border_node(const struct border *border, struct name8 node
  * the address is at a node of ours (those stand for people on the Internet side, and we are no relay); UNKNOWN_NODE: no
  * link leads there, or Ovdfile.dat does not list it; UNKNOWN_USER; BAD_ADDRESS. */
 int border_from_mail(const struct border *border, struct span address, struct host_address *host_r, struct err *err);
-/* The same for a recipient that the mail system `peer` (an IP address in text) gives us: 0 a host user; 1 an address at
- * a node of ours, and the peer is listed in proxy-relay: the registry knows who that is; -1 as above. */
-int border_from_peer(const struct border *border, const char *peer, struct span address, struct host_address *host_r,
-                     struct err *err);
 /* How a host address is written on the Internet side. */
 void border_to_mail(const struct border *border, struct host_address host, struct buf *to);
 

@@ -164,28 +164,6 @@ static void routes_lead_to_other_links(void **state)
     check("jim@oak.vm.example.org", "OAK(JIM)", ERR_NONE);
 }
 
-static void a_listed_peer_may_write_to_our_own_addresses(void **state)
-{
-    (void)state;
-    with_tables(NULL, "");
-    struct border border = a_border();
-    struct host_address host;
-    struct err err = ERR_CLEAR;
-    struct span ours = SPAN_LITERAL("x0000017@microsft.vm.example.org");
-    assert_int_equal(border_from_peer(&border, "192.0.2.25", ours, &host, &err), -1);
-    border.proxy_relay = "192.0.2.25 2001:db8::/32";
-    assert_int_equal(border_from_peer(&border, "192.0.2.25", ours, &host, &err), 1);
-    assert_string_equal(host_address_text(host).text, "MICROSFT(X0000017)");
-    assert_int_equal(border_from_peer(&border, "2001:db8::1", ours, &host, &err), 1);
-    static const char *const peers[] = { "192.0.2.26", "lmtp", "", "2001:db9::1" };
-    for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
-        assert_int_equal(border_from_peer(&border, peers[i], ours, &host, &err), -1);
-        assert_int_equal(err.id, ERR_RELAY_DENIED);
-    }
-    assert_int_equal(border_from_peer(&border, "192.0.2.25", SPAN_LITERAL("a@example.com"), &host, &err), -1);
-    assert_int_equal(err.id, ERR_RELAY_DENIED);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,7 +173,6 @@ int main(void)
         cmocka_unit_test(every_user_id_comes_back),
         cmocka_unit_test(only_listed_nodes_exchange_mail),
         cmocka_unit_test(routes_lead_to_other_links),
-        cmocka_unit_test(a_listed_peer_may_write_to_our_own_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

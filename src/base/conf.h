@@ -49,7 +49,6 @@ struct conf_addressing {
     enum conf_style registration_style;
     unsigned registration_limit; /* new senders a peer may bring on a day; 0: any number */
     enum conf_unlisted unlisted_nodes;
-    char *proxy_relay;             /* addresses and networks with one blank between */
     unsigned people_removal_limit; /* percent */
 };
 
@@ -102,7 +101,6 @@ struct conf_smtp_out {
 struct conf_limits {
     unsigned queue_depth; /* items */
     int64_t retry_us, retry_max_us, lifetime_us;
-    unsigned quarantine_after; /* tries */
     unsigned max_hops;
     unsigned track_days;
 };

@@ -151,9 +151,6 @@ static const struct conf_key addressing_keys[] = {
       .example = "cms",
       .doc = "What holds for a node that a link leads to and Ovdfile.dat does not list: refuse mail to and from it, or "
              "treat it as a CMS node." },
-    { "proxy-relay", CONF_NETWORKS, AT(conf_addressing, proxy_relay), .example = "192.0.2.25",
-      .doc = "The mail systems that may write to addresses of the connector's own node, which stand for people on the "
-             "Internet. All others are refused, since the connector is no relay." },
     { "people-removal-limit", CONF_COUNT, AT(conf_addressing, people_removal_limit), .fallback = "10", .least = 0,
       .most = 100, .unit = "percent", .example = "10",
       .doc = "A people file in which more than this part of the people, and more than ten, are missing that were in "
@@ -173,12 +170,9 @@ static const struct conf_key limit_keys[] = {
     { "lifetime", CONF_DURATION, AT(conf_limits, lifetime_us), .fallback = "5d", .least = CLOCK_MINUTE,
       .most = 60 * CLOCK_DAY, .example = "5d",
       .doc = "How long delivery is tried before the letter is returned to its sender." },
-    { "quarantine-after", CONF_COUNT, AT(conf_limits, quarantine_after), .fallback = "5", .least = 1, .most = 100,
-      .unit = "tries", .example = "5",
-      .doc = "After so many tries in which the connector itself failed on an item, the item is put aside in "
-             "quarantine for the operator." },
     { "max-hops", CONF_COUNT, AT(conf_limits, max_hops), .fallback = "50", .least = 10, .most = 1000, .unit = "hops",
-      .example = "50", .doc = "A letter that went through more systems than this is in a loop and is returned." },
+      .example = "50",
+      .doc = "A letter that went through more mail systems than this (Received: fields) is in a loop and is refused." },
     { "track-days", CONF_COUNT, AT(conf_limits, track_days), .fallback = "30", .least = 1, .most = 3650, .unit = "days",
       .example = "30", .doc = "How many days ovvm trace can look back." },
 };

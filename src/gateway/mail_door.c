@@ -451,6 +451,7 @@ int mail_door_open(struct gateway *gateway, struct err *err)
         .host_name = conf->connector.domain,
         .max_size = conf->smtp_in.max_size,
         .max_recipients = conf->smtp_in.max_recipients,
+        .max_hops = conf->limits.max_hops,
         .max_sessions = conf->smtp_in.max_sessions,
         .command_us = conf->smtp_in.timeout_us,
         .data_us = conf->smtp_in.timeout_us,

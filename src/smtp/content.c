@@ -40,7 +40,7 @@ static void look_at_header(struct smtp_content *content, struct span line)
 {
     if (line.size == 0 || !is_header_line(line))
         content->past_header = true;
-    else if (is_received(line) && ++content->hops > SMTP_HOPS_MAX)
+    else if (is_received(line) && ++content->hops > (content->max_hops != 0 ? content->max_hops : SMTP_HOPS_MAX))
         refuse(content, ERR_LOOP, "the letter has passed too many hosts; it is in a loop");
 }
 

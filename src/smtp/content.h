@@ -23,9 +23,9 @@ struct smtp_content {
     uint64_t size;     /* so far */
     struct err
         err; /* the first thing that is wrong: the letter is to be refused with it (BAD_CONTENT, TOO_BIG, LOOP) */
-    unsigned hops;
-    bool mid_line;    /* what comes next does not begin a line: only CRLF ends one */
-    bool past_header; /* the empty line, or a line that is no field, was seen */
+    unsigned hops, max_hops; /* 0: SMTP_HOPS_MAX */
+    bool mid_line;           /* what comes next does not begin a line: only CRLF ends one */
+    bool past_header;        /* the empty line, or a line that is no field, was seen */
 };
 
 enum smtp_content_step {

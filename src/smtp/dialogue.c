@@ -306,7 +306,8 @@ static void data(struct smtp_session *session, struct span argument, bool more)
         begun = true;
     if (begun) {
         smtp_say(session, 354, "", "end with CRLF . CRLF");
-        session->content = (struct smtp_content){ .max_size = session->shared->max_size };
+        session->content =
+            (struct smtp_content){ .max_size = session->shared->max_size, .max_hops = session->shared->max_hops };
         session->state = SESSION_DATA;
     } else if (more && session->state != SESSION_ENDING) {
         smtp_say(session, 421, "4.5.0", "content was sent without waiting for 354");

@@ -301,6 +301,7 @@ int smtp_server_new(struct loop *loop, const struct smtp_server_options *options
         .sink = *sink,
         .host_name = server->host_name,
         .max_size = options->max_size != 0 ? options->max_size : DEFAULT_MAX_SIZE,
+        .max_hops = options->max_hops,
         .max_recipients = options->max_recipients != 0 ? options->max_recipients : DEFAULT_RECIPIENTS,
         .command_us = options->command_us != 0 ? options->command_us : DEFAULT_TIMEOUT_US,
         .data_us = options->data_us != 0 ? options->data_us : DEFAULT_TIMEOUT_US,

@@ -61,6 +61,7 @@ struct smtp_server_options {
     const char *host_name;       /* in the greeting and in Received: */
     uint64_t max_size;           /* octets of one letter; 0: 50 MiB */
     unsigned max_recipients;     /* 0: 1000 */
+    unsigned max_hops;           /* Received: fields of a letter; 0: SMTP_HOPS_MAX */
     unsigned max_sessions;       /* further ones wait in the kernel's queue; 0: 200 */
     int64_t command_us, data_us; /* time-outs between commands; between pieces of DATA, and of the commit. 0: 5 min */
 };

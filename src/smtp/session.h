@@ -24,6 +24,7 @@ struct smtp_shared {
     const char *host_name;
     uint64_t max_size;
     unsigned max_recipients;
+    unsigned max_hops; /* 0: the default */
     int64_t command_us, data_us;
     bool draining;
     uint8_t *scratch; /* SMTP_HELD_MAX + SMTP_READ_MAX octets: what was held and what comes, side by side */
