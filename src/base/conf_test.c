@@ -132,7 +132,6 @@ static void the_least_gets_every_default(void **state)
     assert_int_equal(conf.limits.retry_us, 5 * CLOCK_MINUTE);
     assert_int_equal(conf.limits.retry_max_us, CLOCK_HOUR);
     assert_int_equal(conf.limits.lifetime_us, 5 * CLOCK_DAY);
-    assert_int_equal(conf.limits.quarantine_after, 5);
     assert_int_equal(conf.limits.max_hops, 50);
     assert_int_equal(conf.limits.track_days, 30);
     assert_string_equal(conf.admin.socket, "/var/lib/ovvm/ovvm.sock");
