@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { CARD = 80 };
+enum { CARD = 80, MAIL_LINE_MAX = 998 /* RFC 5322 §2.1.1 */ };
 
 int plain_headers(struct span spool, bool len_counts_cc, struct nje_job *job_r, struct nje_dataset *dataset_r,
                   struct err *err)
@@ -38,11 +38,84 @@ int plain_headers(struct span spool, bool len_counts_cc, struct nje_job *job_r, 
     return result;
 }
 
+static bool same_address(struct host_address a, struct host_address b)
+{
+    return name8_equal(a.node, b.node) && name8_equal(a.user, b.user);
+}
+
+static int add_destination(struct span header, struct host_address *to, size_t *count, struct err *err)
+{
+    struct nje_dataset dataset;
+    if (nje_dataset_decode(header, &dataset, err) == -1)
+        return -1;
+    struct host_address one = { .node = dataset.node, .user = dataset.user };
+    if (name8_empty(one.node) || name8_empty(one.user))
+        return err_set(err, ERR_BAD_CONTENT, "the file is addressed to no user");
+    for (size_t i = 0; i < *count; i++)
+        if (same_address(to[i], one))
+            return 0;
+    if (*count == PLAIN_DESTINATIONS_MAX)
+        return err_set(err, ERR_BAD_CONTENT, "the file has more than %d destinations", PLAIN_DESTINATIONS_MAX);
+    to[(*count)++] = one;
+    return 0;
+}
+
+int plain_destinations(struct span spool, bool len_counts_cc, struct host_address *to_r, size_t *count_r,
+                       struct err *err)
+{
+    struct buf scratch = { 0 };
+    struct nje_logical_walk walk = { .from = reader_of(spool), .scratch = &scratch, .len_counts_cc = len_counts_cc };
+    struct nje_logical record;
+    int step;
+    int result = 0;
+    *count_r = 0;
+    while (result == 0 && (step = nje_logical_next(&walk, &record, err)) != 0)
+        if (step == -1 || (record.kind == NJE_SRCB_DSH && add_destination(record.bytes, to_r, count_r, err) == -1))
+            result = -1;
+    buf_free(&scratch);
+    return result;
+}
+
+/* Where a line that starts at the end of `line` may be cut: never within a character. */
+static size_t line_cut(struct span line)
+{
+    size_t cut = line.size < MAIL_LINE_MAX ? line.size : MAIL_LINE_MAX;
+    while (cut > 0 && cut < line.size && (line.at[cut] & 0xC0) == 0x80)
+        cut--;
+    return cut;
+}
+
+/* A record as lines of mail. What stands for a line end in it becomes one, as mail knows it; a lone CR or LF or a NUL
+ * would be refused by the relay, or be taken for something else by the next one. */
+static void add_mail_lines(struct span record, struct buf *text, struct buf *to)
+{
+    buf_clear(text);
+    (void)ebcdic_to_utf8(&ebcdic_page_037, record, text);
+    if (text->failed)
+        to->failed = true;
+    for (size_t i = 0; i < text->size; i++)
+        if (text->at[i] == '\r' || text->at[i] == '\0')
+            text->at[i] = ' ';
+    struct reader lines = reader_of(buf_span(text));
+    do {
+        struct span line = reader_until(&lines, '\n');
+        do {
+            size_t cut = line_cut(line);
+            buf_add_span(to, span_slice(line, 0, cut));
+            buf_add_text(to, "\r\n");
+            line = span_slice(line, cut, line.size);
+        } while (line.size > 0);
+    } while (!reader_at_end(&lines));
+}
+
 int plain_to_mail(struct span spool, bool len_counts_cc, const struct plain_mail *mail, struct buf *to, struct err *err)
 {
     struct buf scratch = { 0 };
     struct nje_logical_walk walk = { .from = reader_of(spool), .scratch = &scratch, .len_counts_cc = len_counts_cc };
     struct nje_logical record;
+    struct buf text = { 0 };
+    bool in_headers = false; /* the record before was a data set header */
+    bool wanted = true;      /* the group of headers names the destination */
     buf_printf(to, "From: <%s>\r\nTo: <%s>\r\nDate: ", mail->from, mail->to);
     date_format_mail(mail->date_us, 0, to);
     buf_printf(to, "\r\nMessage-ID: <%s@%s>\r\n", mail->letter.text, mail->message_domain);
@@ -50,11 +123,16 @@ int plain_to_mail(struct span spool, bool len_counts_cc, const struct plain_mail
         to, "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
     int step;
     while ((step = nje_logical_next(&walk, &record, err)) == 1) {
-        if (record.kind != NJE_SRCB_DATA)
-            continue;
-        (void)ebcdic_to_utf8(&ebcdic_page_037, span_trim_end(record.bytes, EBCDIC_BLANK), to);
-        buf_add_text(to, "\r\n");
+        struct nje_dataset dataset;
+        if (record.kind == NJE_SRCB_DSH && nje_dataset_decode(record.bytes, &dataset, NULL) == 0)
+            wanted =
+                (in_headers && wanted) ||
+                same_address(mail->destination, (struct host_address){ .node = dataset.node, .user = dataset.user });
+        in_headers = record.kind == NJE_SRCB_DSH;
+        if (record.kind == NJE_SRCB_DATA && wanted)
+            add_mail_lines(span_trim_end(record.bytes, EBCDIC_BLANK), &text, to);
     }
+    buf_free(&text);
     buf_free(&scratch);
     if (step == -1)
         return -1;

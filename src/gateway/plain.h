@@ -6,6 +6,7 @@
 #ifndef OVVM_GATEWAY_PLAIN_H
 #define OVVM_GATEWAY_PLAIN_H
 
+#include "address/hostaddress.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/ulid.h"
@@ -15,13 +16,21 @@
 int plain_headers(struct span spool, bool len_counts_cc, struct nje_job *job_r, struct nje_dataset *dataset_r,
                   struct err *err);
 
+/* A file may be for several users: a group of data set headers stands before the records that all of them get. Each
+ * destination once, in the order of the file. BAD_CONTENT: one names no user, or there are more than
+ * PLAIN_DESTINATIONS_MAX. */
+enum { PLAIN_DESTINATIONS_MAX = 256 };
+int plain_destinations(struct span spool, bool len_counts_cc, struct host_address *to_r, size_t *count_r,
+                       struct err *err);
+
 struct plain_mail {
     struct ulid letter;
     const char *message_domain; /* right side of Message-ID */
     const char *from, *to;      /* mail addresses */
+    struct host_address destination;
     int64_t date_us;
 };
-/* A spool file as a letter (CRLF lines). */
+/* The records that a spool file has for `destination` as a letter (CRLF lines of at most 998 octets). */
 int plain_to_mail(struct span spool, bool len_counts_cc, const struct plain_mail *mail, struct buf *to,
                   struct err *err);
 

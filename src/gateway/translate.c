@@ -1,9 +1,10 @@
 /* The two translations: host_in to mail_out, mail_in to host_out.
  *
  * One letter goes in, one or more items come out, in one commit that also removes the letter: so it is always in
- * exactly one queue. Contents larger than a chunk are written before, invisible, piece by piece. What cannot be
- * delivered is reported to the sender in the same commit; what cannot be understood, or reported to nobody, goes into
- * quarantine. A temporary failure leaves the letter where it is.
+ * exactly one queue. A letter for many host users, each of whom gets a file of his own, takes several commits: each
+ * marks the recipients whose files it holds, the last one removes the letter. Contents larger than a chunk are written
+ * before, invisible, piece by piece. What cannot be delivered is reported to the sender in the last commit; what cannot
+ * be understood, or reported to nobody, goes into quarantine. A temporary failure leaves the letter where it is.
  */
 #include "gateway/inside.h"
 
@@ -20,6 +21,8 @@ enum {
     TRANSLATIONS_MAX = 16,
     CONTENT_MAX = 256 * 1024 * 1024, /* of a letter in memory; larger ones go into quarantine */
     CHUNKS_A_JOB = 4,
+    OUTPUTS_MAX = 32,                    /* files of one commit: fewer than there are NJE job ids at hand */
+    OUTPUTS_SIZE_MAX = 16 * 1024 * 1024, /* about, of their contents, which are in memory together */
     TEMPORARY_RETRY_US = 2000000
 };
 
@@ -33,6 +36,10 @@ struct translation {
     struct buf content;
     struct output *outputs;
     size_t output_count, output_room;
+    size_t *served; /* mail_in: by output, the number of its recipient */
+    size_t next;    /* mail_in: the recipient whose turn it is */
+    bool partial;   /* others are left for a further commit */
+    bool delivered; /* some were served in an earlier one */
     struct report_failure *failures;
     char (*failure_texts)[ERR_TEXT_SIZE], (*failure_addresses)[ITEM_ADDRESS_MAX];
     size_t failure_count, failure_room;
@@ -44,11 +51,20 @@ struct translation {
     struct store_job job;
 };
 
-static void translation_free(struct translation *translation)
+static void forget_outputs(struct translation *translation)
 {
     for (size_t i = 0; i < translation->output_count; i++)
         output_free(&translation->outputs[i]);
+    translation->output_count = 0;
+    translation->output_at = 0;
+    translation->chunk_at = 0;
+}
+
+static void translation_free(struct translation *translation)
+{
+    forget_outputs(translation);
     mem_free(translation->outputs);
+    mem_free(translation->served);
     mem_free(translation->failures);
     mem_free(translation->failure_texts);
     mem_free(translation->failure_addresses);
@@ -89,6 +105,12 @@ static int commit_work(struct db *db, void *arg, struct err *err)
         if (output_insert(db, &translation->outputs[i], translation->gateway->border.node.text,
                           is_large(&translation->outputs[i]), err) == -1)
             return -1;
+    if (translation->partial) {
+        for (size_t i = 0; i < translation->output_count; i++)
+            if (item_recipient_set(db, item->key, translation->served[i], RECIPIENT_DONE, NULL, err) == -1)
+                return -1;
+        return 0;
+    }
     for (size_t i = 0; i < translation->failure_count; i++) {
         track.step = TRACK_RETURNED;
         track.address = span_text(translation->failures[i].recipient);
@@ -134,6 +156,8 @@ static void put_back(struct translation *translation, const struct err *err)
     store_write(translation->gateway->store, &translation->job);
 }
 
+static void translate(struct translation *translation);
+
 static void commit_done(void *arg, const struct err *err)
 {
     struct translation *translation = arg;
@@ -144,12 +168,23 @@ static void commit_done(void *arg, const struct err *err)
         return;
     }
     FAILPOINT("translate.committed");
-    gateway_count(gateway, translation->pump->queue, -1);
+    bool partial = translation->partial && err == NULL;
+    if (!partial)
+        gateway_count(gateway, translation->pump->queue, -1);
     for (size_t i = 0; i < translation->output_count && err == NULL; i++) {
         struct output *output = &translation->outputs[i];
         log_info(LOG_GATEWAY, 4114, "letter %s is now %s in %s for %s", item->id.text, output->item.id.text,
                  queue_name(output->item.queue), output->address);
         output_arrived(gateway, output);
+    }
+    if (partial) {
+        forget_outputs(translation);
+        translation->delivered = true;
+        if (gateway->draining)
+            finished(translation); /* the others after the next start */
+        else
+            translate(translation);
+        return;
     }
     for (size_t i = 0; i < translation->failure_count; i++)
         log_info(LOG_GATEWAY, err_log_number(translation->failures[i].id), "letter %s not delivered to %s: %s",
@@ -221,8 +256,15 @@ static struct output *add_output(struct translation *translation, struct err *er
             return NULL;
         }
         translation->outputs = outputs;
+        size_t *served = mem_realloc(translation->served, room * sizeof served[0]);
+        if (served == NULL) {
+            (void)err_set(err, ERR_NO_MEMORY, "out of memory for a letter");
+            return NULL;
+        }
+        translation->served = served;
         translation->output_room = room;
     }
+    translation->served[translation->output_count] = translation->next;
     struct output *output = &translation->outputs[translation->output_count++];
     *output = (struct output){ .entry_us = 0 };
     return output;
@@ -231,7 +273,8 @@ static struct output *add_output(struct translation *translation, struct err *er
 static int add_failure(struct translation *translation, struct span recipient, const struct err *why, struct err *err)
 {
     if (translation->failure_room == 0) {
-        size_t room = translation->fetch.item.recipient_count + 1;
+        const struct item *item = &translation->fetch.item;
+        size_t room = item->queue == QUEUE_HOST_IN ? PLAIN_DESTINATIONS_MAX : item->recipient_count;
         translation->failures = mem_zero(room * sizeof translation->failures[0]);
         translation->failure_texts = mem_zero(room * sizeof translation->failure_texts[0]);
         translation->failure_addresses = mem_zero(room * sizeof translation->failure_addresses[0]);
@@ -250,28 +293,16 @@ static int add_failure(struct translation *translation, struct span recipient, c
     return 0;
 }
 
-/* host_in -> mail_out: one recipient, a person on our side. */
-static int to_mail(struct translation *translation, struct err *err)
+/* host_in -> mail_out, for one of the file's destinations: a person on our side. */
+static int to_mail_one(struct translation *translation, struct host_address from, struct host_address to,
+                       const struct nje_job *job, bool len_counts_cc, struct err *err)
 {
     struct gateway *gateway = translation->gateway;
     const struct item *item = &translation->fetch.item;
-    struct host_address from, to;
-    struct span content = buf_span(&translation->content);
     struct err why = ERR_CLEAR;
-    struct nje_job job = { .job_id = 0 };
-    struct nje_dataset dataset = { .number = 0 };
-    const struct conf_link *link =
-        host_address_parse(item->sender, &from, err) == 0 ? border_link(&gateway->border, from.node) : NULL;
-    bool len_counts_cc = link == NULL || nje_presets[link->kind].len_counts_cc;
-    if (plain_headers(content, len_counts_cc, &job, &dataset, err) == -1)
-        return -1;
-    if (item->recipient_count == 0 || host_address_parse(item->recipients[0].address, &to, err) == -1)
-        return err_set(err, ERR_BAD_CONTENT, "the file is addressed to no user");
-    if (name8_empty(from.node) || name8_empty(from.user))
-        return err_set(err, ERR_BAD_CONTENT, "the file does not say who sent it");
     if (!name8_equal(to.node, gateway->border.node)) {
         (void)err_set(&why, ERR_UNKNOWN_NODE, "%s is not a node of this connector", to.node.text);
-        return add_failure(translation, item->recipients[0].address, &why, err);
+        return add_failure(translation, span_text(host_address_text(to).text), &why, err);
     }
     struct buf sender = { 0 };
     struct buf recipient = { 0 };
@@ -284,15 +315,45 @@ static int to_mail(struct translation *translation, struct err *err)
     if (result == 0) {
         output_init(output, QUEUE_MAIL_OUT, item->letter, (const char *)sender.at, (const char *)recipient.at);
         output->item.flags = ITEM_8BIT;
-        struct plain_mail mail = { .letter = item->letter,
+        struct plain_mail mail = { .letter = translation->output_count == 1 ? item->letter : output->item.id,
                                    .message_domain = gateway->border.domain,
                                    .from = output->sender,
                                    .to = output->address,
-                                   .date_us = job.entry_us != 0 ? job.entry_us : item->arrived_us };
-        result = plain_to_mail(content, len_counts_cc, &mail, &output->content, err);
+                                   .destination = to,
+                                   .date_us = job->entry_us != 0 ? job->entry_us : item->arrived_us };
+        result = plain_to_mail(buf_span(&translation->content), len_counts_cc, &mail, &output->content, err);
     }
     buf_free(&sender);
     buf_free(&recipient);
+    return result;
+}
+
+/* host_in -> mail_out: a letter of its own for every user the file is for. */
+static int to_mail(struct translation *translation, struct err *err)
+{
+    struct gateway *gateway = translation->gateway;
+    const struct item *item = &translation->fetch.item;
+    struct host_address from;
+    struct span content = buf_span(&translation->content);
+    struct nje_job job = { .job_id = 0 };
+    struct nje_dataset dataset = { .number = 0 };
+    const struct conf_link *link =
+        host_address_parse(item->sender, &from, err) == 0 ? border_link(&gateway->border, from.node) : NULL;
+    bool len_counts_cc = link == NULL || nje_presets[link->kind].len_counts_cc;
+    if (plain_headers(content, len_counts_cc, &job, &dataset, err) == -1)
+        return -1;
+    if (name8_empty(from.node) || name8_empty(from.user))
+        return err_set(err, ERR_BAD_CONTENT, "the file does not say who sent it");
+    struct host_address *destinations = mem_zero(PLAIN_DESTINATIONS_MAX * sizeof destinations[0]);
+    size_t count = 0;
+    if (destinations == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory for a letter");
+    int result = plain_destinations(content, len_counts_cc, destinations, &count, err);
+    if (result == 0 && count > 1 && content.size > CONTENT_MAX / count)
+        result = err_set(err, ERR_BAD_CONTENT, "the file is too large for its %zu destinations", count);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = to_mail_one(translation, from, destinations[i], &job, len_counts_cc, err);
+    mem_free(destinations);
     return result;
 }
 
@@ -333,20 +394,36 @@ static int to_host_one(struct translation *translation, struct span recipient, s
     return plain_to_note(buf_span(&translation->content), &note, &output->content, err);
 }
 
+/* As many files as one commit may hold. */
 static int to_host(struct translation *translation, struct err *err)
 {
     const struct item *item = &translation->fetch.item;
-    for (size_t i = 0; i < item->recipient_count; i++)
-        if (to_host_one(translation, item->recipients[i].address, err) == -1)
-            return -1;
+    size_t size = 0;
+    for (; translation->next < item->recipient_count; translation->next++) {
+        const struct item_recipient *recipient = &item->recipients[translation->next];
+        size_t count = translation->output_count;
+        if (recipient->state != RECIPIENT_PENDING) { /* served when the letter was in hand before */
+            translation->delivered = true;
+            continue;
+        }
+        translation->partial = count == OUTPUTS_MAX || size >= OUTPUTS_SIZE_MAX;
+        if (translation->partial)
+            return 0;
+        if (to_host_one(translation, recipient->address, err) == -1) {
+            translation->partial = err->id == ERR_BUSY && count > 0; /* no further job ids: these first */
+            return translation->partial ? 0 : -1;
+        }
+        if (translation->output_count > count)
+            size += translation->outputs[count].content.size;
+    }
+    translation->partial = false;
     return 0;
 }
 
 static void quarantine(struct translation *translation, const char *reason)
 {
-    for (size_t i = 0; i < translation->output_count; i++)
-        output_free(&translation->outputs[i]);
-    translation->output_count = 0;
+    forget_outputs(translation);
+    translation->partial = false;
     translation->quarantine = true;
     (void)snprintf(translation->reason, sizeof translation->reason, "%s", reason);
 }
@@ -361,7 +438,7 @@ static int add_report(struct translation *translation, struct err *err)
     if (made == -1)
         return -1;
     if (made == 1) { /* nobody can be told */
-        if (translation->output_count == 0)
+        if (!translation->delivered && translation->output_count == 0)
             quarantine(translation, translation->failures[0].diagnostic);
         return 0;
     }
@@ -379,7 +456,7 @@ static void translate(struct translation *translation)
     struct err err = ERR_CLEAR;
     int result =
         translation->fetch.item.queue == QUEUE_HOST_IN ? to_mail(translation, &err) : to_host(translation, &err);
-    if (result == 0 && translation->failure_count > 0)
+    if (result == 0 && translation->failure_count > 0 && !translation->partial)
         result = add_report(translation, &err);
     if (result == -1 && err_family(err.id) == ERR_FAMILY_TEMPORARY) {
         put_back(translation, &err);
@@ -428,7 +505,7 @@ static void loaded(void *arg, const struct err *err)
 static bool may_start(struct gateway *gateway, const struct pump *pump)
 {
     if (gateway->translating >= TRANSLATIONS_MAX || gateway->draining || !store_writable(gateway->store) ||
-        gateway->job_id_count == 0)
+        (pump->queue == QUEUE_MAIL_IN && gateway->job_id_count == 0))
         return false;
     struct err err;
     return gateway_accepts(gateway, pump->queue == QUEUE_HOST_IN ? QUEUE_MAIL_OUT : QUEUE_HOST_OUT, &err) == 0;
