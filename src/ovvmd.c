@@ -39,7 +39,7 @@ struct daemon {
     struct gateway *gateway;
     struct control *control;
     struct event *signals[3];
-    bool stopping;
+    bool started, stopping, drained;
 };
 
 static void usage(FILE *to)
@@ -76,22 +76,34 @@ static void apply_log(const struct conf *conf)
 static void drained(void *arg)
 {
     struct daemon *daemon = arg;
+    daemon->drained = true;
     loop_stop(daemon->loop);
+}
+
+/* As a crash would: letters and ledger jobs under way are left as they are, and the ledger makes that harmless. */
+static void end_at_once(struct daemon *daemon, const char *why)
+{
+    log_warning(LOG_CORE, 500, "%s", why);
+    control_unlink(daemon->control);
+    _exit(EXIT_DONE);
+}
+
+static void begin_stop(struct daemon *daemon)
+{
+    (void)sd_notify(0, "STOPPING=1");
+    gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
 }
 
 static void on_stop(evutil_socket_t number, short what, void *arg)
 {
     (void)what;
     struct daemon *daemon = arg;
-    if (daemon->stopping) {
-        log_warning(LOG_CORE, 500, "stopped at once by a second signal");
-        loop_stop(daemon->loop);
-        return;
-    }
+    if (daemon->stopping)
+        end_at_once(daemon, "stopped at once by a second signal");
     daemon->stopping = true;
     log_info(LOG_CORE, 505, "stopping (signal %d): no more letters are taken, those in hand are finished", (int)number);
-    (void)sd_notify(0, "STOPPING=1");
-    gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
+    if (daemon->started) /* else when the doors are open and can be closed */
+        begin_stop(daemon);
 }
 
 static void on_reload(evutil_socket_t number, short what, void *arg)
@@ -231,7 +243,14 @@ static int run(struct daemon *daemon, bool foreground)
     (void)sd_notify(0, "READY=1");
     tell_parent(parent);
     FAILPOINT("daemon.ready");
-    loop_run(daemon->loop);
+    daemon->started = true;
+    if (daemon->stopping)
+        begin_stop(daemon);
+    if (!daemon->drained)
+        loop_run(daemon->loop);
+    if (store_backlog(daemon->store) >
+        0) /* the disk hangs, or somebody still asks: their answers must find their owners */
+        end_at_once(daemon, "the ledger has not answered all in time; what is under way is left to the next start");
     log_info(LOG_CORE, 505, "ovvmd ended");
     return EXIT_DONE;
 }
