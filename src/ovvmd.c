@@ -288,6 +288,7 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     }
     fault_init();
+    (void)umask(0077); /* the ledger holds letters; sockets get their modes where they are made */
     int status = run(&daemon, foreground);
     stop(&daemon);
     conf_free(&daemon.conf);
