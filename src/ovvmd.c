@@ -159,14 +159,16 @@ static int go_to_background(void)
     return ends[1];
 }
 
-static void tell_parent(int fd)
+static void tell_parent(int fd, int exit_status)
 {
-    char status = EXIT_DONE;
+    char status = (char)exit_status;
     if (fd == -1)
         return;
     ssize_t put = write(fd, &status, 1);
     (void)put; /* a parent that is gone needs no word */
     (void)close(fd);
+    if (status != EXIT_DONE)
+        return; /* the reason is still to be seen */
     int null = open("/dev/null", O_RDWR);
     if (null != -1) {
         for (int i = 0; i < 3; i++)
@@ -236,12 +238,15 @@ static int run(struct daemon *daemon, bool foreground)
         (void)err_set(&err, ERR_NO_MEMORY, "the event loop cannot be made: %m");
     if (err.id != ERR_NONE || start(daemon, &err) == -1) {
         log_error(LOG_CORE, 510, "not started: %s", err.text);
+        tell_parent(parent, exit_status(&err));
         return exit_status(&err);
     }
     log_info(LOG_CORE, 504, "ovvmd %s started: node %s, domain %s, %s", OVVM_VERSION, daemon->conf.connector.node.text,
              daemon->conf.connector.domain, instance_state_name(daemon->instance.state));
     (void)sd_notify(0, "READY=1");
-    tell_parent(parent);
+    if (parent != -1 && daemon->conf.log.target == LOG_TO_AUTO)
+        log_open("ovvmd", LOG_TO_JOURNAL); /* nobody reads stderr from now on */
+    tell_parent(parent, EXIT_DONE);
     FAILPOINT("daemon.ready");
     daemon->started = true;
     if (daemon->stopping)
@@ -307,6 +312,7 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     }
     fault_init();
+    (void)umask(0077); /* the ledger holds letters; sockets get their modes where they are made */
     int status = run(&daemon, foreground);
     stop(&daemon);
     conf_free(&daemon.conf);
