@@ -3,8 +3,8 @@
  *     ovvmd [-c FILE] [-f] [--check] [--version]
  *
  * Without -f it goes into the background once it is ready (systemd runs it with -f and waits for its notice). SIGTERM
- * and SIGINT: takes no more, finishes what is in hand, signs off, ends. SIGHUP: reads the log levels and the tables
- * anew. A second
+ * and SIGINT: takes no more, finishes what is in hand, signs off, ends. SIGHUP: reads the log levels and the
+ * tables anew. A second
  * SIGTERM ends it at once; the ledger makes that harmless.
  *
  * Exit status: 0 done, 2 usage, 3 refused (configuration, or the ledger is another's), 75 try again (disk, memory).
@@ -45,7 +45,7 @@ struct daemon {
     struct gateway *gateway;
     struct control *control;
     struct event *signals[3];
-    bool stopping;
+    bool started, stopping, drained;
 };
 
 static void usage(FILE *to)
@@ -82,23 +82,34 @@ static void apply_log(const struct conf *conf)
 static void drained(void *arg)
 {
     struct daemon *daemon = arg;
+    daemon->drained = true;
     loop_stop(daemon->loop);
+}
+
+/* As a crash would: letters and ledger jobs under way are left as they are, and the ledger makes that harmless. */
+static void end_at_once(struct daemon *daemon, int status, const char *why)
+{
+    log_warning(LOG_CORE, 500, "%s", why);
+    control_unlink(daemon->control);
+    _exit(status);
+}
+
+static void begin_stop(struct daemon *daemon)
+{
+    (void)sd_notify(0, "STOPPING=1");
+    gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
 }
 
 static void on_stop(evutil_socket_t number, short what, void *arg)
 {
     (void)what;
     struct daemon *daemon = arg;
-    if (daemon->stopping) {
-        log_warning(LOG_CORE, 500, "stopped at once by a second signal");
-        loop_stop(daemon->loop);
-        return;
-    }
+    if (daemon->stopping)
+        end_at_once(daemon, EXIT_DONE, "stopped at once by a second signal");
     daemon->stopping = true;
     log_info(LOG_CORE, 505, "stopping (signal %d): no more letters are taken, those in hand are finished", (int)number);
-    (void)sd_notify(0, "STOPPING=1");
-    if (daemon->gateway != NULL) /* else as soon as the start is done */
-        gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
+    if (daemon->started) /* else when the doors are open and can be closed */
+        begin_stop(daemon);
 }
 
 static void on_reload(evutil_socket_t number, short what, void *arg)
@@ -156,14 +167,16 @@ static int go_to_background(void)
     return ends[1];
 }
 
-static void tell_parent(int fd)
+static void tell_parent(int fd, int exit_status)
 {
-    char status = EXIT_DONE;
+    char status = (char)exit_status;
     if (fd == -1)
         return;
     ssize_t put = write(fd, &status, 1);
     (void)put; /* a parent that is gone needs no word */
     (void)close(fd);
+    if (status != EXIT_DONE)
+        return; /* the reason is still to be seen */
     int null = open("/dev/null", O_RDWR);
     if (null != -1) {
         for (int i = 0; i < 3; i++)
@@ -253,6 +266,7 @@ static int run(struct daemon *daemon, bool foreground)
     apply_log(&daemon->conf);
     if (zygote_start(&daemon->zygote, &err) == -1) { /* before anything is opened that it should not inherit */
         log_error(LOG_CORE, 510, "not started: %s", err.text);
+        tell_parent(parent, exit_status(&err));
         return exit_status(&err);
     }
     daemon->loop = loop_new();
@@ -260,18 +274,28 @@ static int run(struct daemon *daemon, bool foreground)
         (void)err_set(&err, ERR_NO_MEMORY, "the event loop cannot be made: %m");
     if (err.id != ERR_NONE || start(daemon, &err) == -1) {
         log_error(LOG_CORE, 510, "not started: %s", err.text);
+        tell_parent(parent, exit_status(&err));
         return exit_status(&err);
     }
     log_info(LOG_CORE, 504, "ovvmd %s started: node %s, domain %s, %s", OVVM_VERSION, daemon->conf.connector.node.text,
              daemon->conf.connector.domain, instance_state_name(daemon->instance.state));
     (void)sd_notify(0, "READY=1");
-    tell_parent(parent);
+    if (parent != -1 && daemon->conf.log.target == LOG_TO_AUTO)
+        log_open("ovvmd", LOG_TO_JOURNAL); /* nobody reads stderr from now on */
+    tell_parent(parent, EXIT_DONE);
     FAILPOINT("daemon.ready");
+    daemon->started = true;
     if (daemon->stopping)
-        gateway_drain(daemon->gateway, DRAIN_US, drained, daemon);
-    loop_run(daemon->loop);
+        begin_stop(daemon);
+    if (!daemon->drained)
+        loop_run(daemon->loop);
+    int status = gateway_failed(daemon->gateway) ? EX_TEMPFAIL : EXIT_DONE;
+    if (store_backlog(daemon->store) >
+        0) /* the disk hangs, or somebody still asks: their answers must find their owners */
+        end_at_once(daemon, status,
+                    "the ledger has not answered all in time; what is under way is left to the next start");
     log_info(LOG_CORE, 505, "ovvmd ended");
-    return gateway_failed(daemon->gateway) ? EX_TEMPFAIL : EXIT_DONE;
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -323,16 +347,12 @@ int main(int argc, char **argv)
     if (load_conf(daemon.conf_path, &daemon.conf) == -1)
         return EXIT_REFUSED;
     if (check) {
-        struct err err = ERR_CLEAR;
-        int wrong = tables_check(&daemon.conf, &err);
+        (void)printf("%s: no problems found\n", daemon.conf_path);
         conf_free(&daemon.conf);
-        if (wrong == -1)
-            (void)fprintf(stderr, "%s\n", err.text);
-        else
-            (void)printf("%s: no problems found\n", daemon.conf_path);
-        return wrong == -1 ? EXIT_REFUSED : EXIT_DONE;
+        return EXIT_DONE;
     }
     fault_init();
+    (void)umask(0077); /* the ledger holds letters; sockets get their modes where they are made */
     int status = run(&daemon, foreground);
     stop(&daemon);
     conf_free(&daemon.conf);

@@ -228,7 +228,7 @@ class Instance:
         self.control = self.directory / "control.sock"
         self.people = self.directory / "people.csv"  # people of the site with host addresses of their own
         self.people.write_text("address,full name,host addresses\nalice@outside.example,Alice Longname,ALICE\n"
-                               "bob@outside.example,Bob Short,BOB\n")
+                               "bob@outside.example,Bob Short,BOB\ncarol@outside.example,Carol Quick,CAROL\n")
         self.conf = self.directory / "ovvm.conf"
         self.process: subprocess.Popen[bytes] | None = None
         self.logs: list[Log] = []

@@ -256,6 +256,12 @@ int control_new(const struct control_options *options, struct control **control_
     return 0;
 }
 
+void control_unlink(const struct control *control)
+{
+    if (control != NULL)
+        (void)unlink(control->path);
+}
+
 void control_free(struct control *control)
 {
     if (control == NULL)

@@ -23,5 +23,7 @@ struct control_options {
 /* Binds conf->admin.socket (mode 0660); a socket that nobody answers on is replaced. Keeps pointers to all. */
 int control_new(const struct control_options *options, struct control **control_r, struct err *err);
 void control_free(struct control *control);
+/* Only takes the socket's name away: for a process that ends without waiting for the ledger. NULL: nothing. */
+void control_unlink(const struct control *control);
 
 #endif

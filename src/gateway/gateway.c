@@ -227,6 +227,7 @@ static void writable_changed(void *arg, bool writable)
     host_door_room(gateway);
     gateway_wake(gateway, QUEUE_HOST_IN, NULL);
     gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
+    gateway_wake(gateway, QUEUE_MAIL_OUT, NULL); /* the client was told that there was nothing */
 }
 
 struct opening {

@@ -167,9 +167,10 @@ static void commit(void *owner, struct nje_incoming *file, const struct nje_inco
     if (facts->headers_bad)
         log_warning(LOG_GATEWAY, 23919, "%s: file %s has a header that cannot be understood: %s",
                     file->neighbour->conf->node.text, file->item.id.text, facts->why_bad);
-    itemwriter_commit(file->writer, &(struct itemwriter_commit){
-                                        .item = &file->item, .also = take_work, .done = taken, .arg = file });
-    file->writer = NULL;
+    struct itemwriter *writer = file->writer;
+    file->writer = NULL; /* now: a letter that failed before is answered from inside, and `taken` frees the file */
+    itemwriter_commit(
+        writer, &(struct itemwriter_commit){ .item = &file->item, .also = take_work, .done = taken, .arg = file });
 }
 
 static void abandon(void *owner, struct nje_incoming *file)

@@ -9,8 +9,8 @@
 #include "store/track.h"
 
 enum {
-    JOB_IDS_AHEAD = 64, /* NJE job ids reserved at a time */
-    BACKLOG_MAX = 4096  /* ledger jobs under way at which the doors slow down */
+    JOB_IDS_AHEAD = 1024, /* NJE job ids reserved at a time */
+    BACKLOG_MAX = 4096    /* ledger jobs under way at which the doors slow down */
 };
 
 /* One neighbour: its link and the queue of files for it. */
@@ -110,6 +110,7 @@ struct output {
     char sender[ITEM_ADDRESS_MAX], address[ITEM_ADDRESS_MAX]; /* back item.sender and recipient.address */
     /* host_out: its NJE job */
     struct host_address origin;
+    size_t served;  /* the number of its recipient in the letter */
     bool correlate; /* a note that may be answered: gets a correlation row */
     unsigned job_id;
     int64_t entry_us;

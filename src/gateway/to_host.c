@@ -18,11 +18,17 @@
 
 #include <stdio.h>
 
+enum {
+    OUTPUTS_MAX = 32,                   /* files of one commit, about */
+    OUTPUTS_SIZE_MAX = 16 * 1024 * 1024 /* of their contents, about, which are in memory together */
+};
+
 struct to_host {
     struct buf facts_bytes;
     struct facts facts;
     struct registry_request request;
     size_t recipient; /* the one that is being worked on */
+    size_t size;      /* of the outputs so far */
     struct host_address to;
     const struct conf_link *link;
     struct buf options;
@@ -121,6 +127,7 @@ static int add_file(struct translation *translation, struct hostfile *file, bool
     if (!first)
         file->entry_us = gateway_entry_time(gateway);
     output->origin = state->request.answer.host;
+    output->served = state->recipient;
     output->job_id = job_id;
     output->entry_us = file->entry_us;
     output->correlate = first && head_of(state)->message_id.size > 0;
@@ -154,10 +161,19 @@ static void encoded(void *arg, struct span output, const struct err *err)
         fail(translation, err);
         return;
     }
+    size_t before = translation->output_count;
     if (add_files(translation, output, &failure) == -1) {
-        fail(translation, &failure);
+        if (failure.id != ERR_BUSY || before == 0) {
+            fail(translation, &failure);
+            return;
+        }
+        translation_drop(translation, before); /* no further job ids: what is ready goes first */
+        translation->partial = true;
+        translation_finish(translation, 0, &failure);
         return;
     }
+    for (size_t i = before; i < translation->output_count; i++)
+        state->size += translation->outputs[i].content.size;
     state->recipient++;
     next_recipient(translation);
 }
@@ -199,6 +215,17 @@ static void next_recipient(struct translation *translation)
     for (; state->recipient < item->recipient_count; state->recipient++) {
         struct span recipient = item->recipients[state->recipient].address;
         struct err why = ERR_CLEAR;
+        if (item->recipients[state->recipient].state !=
+            RECIPIENT_PENDING) { /* served when the letter was in hand before */
+            translation->delivered = true;
+            continue;
+        }
+        translation->partial = translation->output_count >= OUTPUTS_MAX || state->size >= OUTPUTS_SIZE_MAX;
+        if (translation->partial) {
+            state->size = 0;
+            translation_finish(translation, 0, &err);
+            return;
+        }
         if (border_from_mail(&gateway->border, recipient, &state->to, &why) == -1) {
             if (translation_failure(translation, recipient, &why, &err) == -1) {
                 fail(translation, &err);
@@ -289,6 +316,7 @@ void to_host_begin(struct translation *translation)
     }
     translation->state = state;
     translation->release = release;
+    translation->resume = next_recipient;
     translation->translator_job = (struct translator_job){
         .op = OP_MAIL_FACTS, .input = buf_span(&translation->content), .done = facts_came, .arg = translation
     };

@@ -1,9 +1,10 @@
 /* What both translations share: loading the letter, and committing what became of it.
  *
  * One letter goes in, one or more items come out, in one commit that also removes the letter: so it is always in
- * exactly one queue. Contents larger than a chunk are written before, invisible, piece by piece. What cannot be
- * delivered is reported to the sender in the same commit; what cannot be understood, or reported to nobody, goes into
- * quarantine. A temporary failure leaves the letter where it is.
+ * exactly one queue. A letter for many host users, each of whom gets files of his own, takes several commits: each
+ * marks the recipients whose files it holds, the last one removes the letter. Contents larger than a chunk are written
+ * before, invisible, piece by piece. What cannot be delivered is reported to the sender in the same commit; what cannot
+ * be understood, or reported to nobody, goes into quarantine. A temporary failure leaves the letter where it is.
  */
 #include "gateway/translation.h"
 
@@ -20,6 +21,7 @@ enum {
     TRANSLATIONS_MAX = 16,
     CONTENT_MAX = 256 * 1024 * 1024, /* of a letter in memory; larger ones go into quarantine */
     CHUNKS_A_JOB = 4,
+    FAILURES_MAX = 1000, /* recipients of one host file that cannot be served */
     TEMPORARY_RETRY_US = 2000000
 };
 
@@ -73,6 +75,12 @@ static int commit_work(struct db *db, void *arg, struct err *err)
         if (output_insert(db, &translation->outputs[i], translation->gateway->border.node.text,
                           is_large(&translation->outputs[i]), err) == -1)
             return -1;
+    if (translation->partial) {
+        for (size_t i = 0; i < translation->output_count; i++)
+            if (item_recipient_set(db, item->key, translation->outputs[i].served, RECIPIENT_DONE, NULL, err) == -1)
+                return -1;
+        return translation->also != NULL ? translation->also(db, translation, err) : 0;
+    }
     for (size_t i = 0; i < translation->failure_count; i++) {
         track.step = TRACK_RETURNED;
         track.address = span_text(translation->failures[i].recipient);
@@ -130,12 +138,24 @@ static void commit_done(void *arg, const struct err *err)
         return;
     }
     FAILPOINT("translate.committed");
-    gateway_count(gateway, translation->pump->queue, -1);
+    bool partial = translation->partial && err == NULL;
+    if (!partial)
+        gateway_count(gateway, translation->pump->queue, -1);
     for (size_t i = 0; i < translation->output_count && err == NULL; i++) {
         struct output *output = &translation->outputs[i];
         log_info(LOG_GATEWAY, 4114, "letter %s is now %s in %s for %s", item->id.text, output->item.id.text,
                  queue_name(output->item.queue), output->address);
         output_arrived(gateway, output);
+    }
+    if (partial) {
+        translation_drop(translation, 0);
+        translation->partial = false;
+        translation->delivered = true;
+        if (gateway->draining)
+            finished(translation); /* the others after the next start */
+        else
+            translation->resume(translation);
+        return;
     }
     for (size_t i = 0; i < translation->failure_count; i++)
         log_info(LOG_GATEWAY, err_log_number(translation->failures[i].id), "letter %s not delivered to %s: %s",
@@ -217,7 +237,8 @@ struct output *translation_output(struct translation *translation, struct err *e
 int translation_failure(struct translation *translation, struct span recipient, const struct err *why, struct err *err)
 {
     if (translation->failure_room == 0) {
-        size_t room = translation->fetch.item.recipient_count + 1;
+        const struct item *item = &translation->fetch.item;
+        size_t room = item->queue == QUEUE_HOST_IN ? FAILURES_MAX : item->recipient_count;
         translation->failures = mem_zero(room * sizeof translation->failures[0]);
         translation->failure_texts = mem_zero(room * sizeof translation->failure_texts[0]);
         translation->failure_addresses = mem_zero(room * sizeof translation->failure_addresses[0]);
@@ -226,6 +247,8 @@ int translation_failure(struct translation *translation, struct span recipient, 
             return err_set(err, ERR_NO_MEMORY, "out of memory for a report");
         translation->failure_room = room;
     }
+    if (translation->failure_count == translation->failure_room)
+        return err_set(err, ERR_TOO_MANY, "more than %zu recipients cannot be served", translation->failure_room);
     size_t at = translation->failure_count++;
     (void)snprintf(translation->failure_texts[at], ERR_TEXT_SIZE, "%s", why->text);
     span_to_text(recipient, translation->failure_addresses[at], ITEM_ADDRESS_MAX);
@@ -236,17 +259,25 @@ int translation_failure(struct translation *translation, struct span recipient, 
     return 0;
 }
 
+void translation_drop(struct translation *translation, size_t count)
+{
+    for (size_t i = count; i < translation->output_count; i++)
+        output_free(&translation->outputs[i]);
+    translation->output_count = count;
+    translation->output_at = 0;
+    translation->chunk_at = 0;
+}
+
 static void translation_reset(struct translation *translation)
 {
-    for (size_t i = 0; i < translation->output_count; i++)
-        output_free(&translation->outputs[i]);
-    translation->output_count = 0;
+    translation_drop(translation, 0);
     translation->failure_count = 0;
 }
 
 static void go_to_quarantine(struct translation *translation, const char *reason)
 {
     translation_reset(translation);
+    translation->partial = false;
     translation->quarantine = true;
     (void)snprintf(translation->reason, sizeof translation->reason, "%s", reason);
 }
@@ -261,7 +292,7 @@ static int add_report(struct translation *translation, struct err *err)
     if (made == -1)
         return -1;
     if (made == 1) { /* nobody can be told */
-        if (translation->output_count == 0)
+        if (translation->output_count == 0 && !translation->delivered)
             go_to_quarantine(translation, translation->failures[0].diagnostic);
         return 0;
     }
@@ -276,7 +307,7 @@ static int add_report(struct translation *translation, struct err *err)
 
 void translation_finish(struct translation *translation, int result, struct err *err)
 {
-    if (result == 0 && translation->failure_count > 0)
+    if (result == 0 && translation->failure_count > 0 && !translation->partial)
         result = add_report(translation, err);
     if (result == -1 && translator_blames_child(err->id) && !translation->tried_again) {
         log_warning(LOG_GATEWAY, err_log_number(err->id), "letter %s: %s; tried once more",

@@ -22,6 +22,10 @@ struct translation {
     bool tried_again;
     struct output *outputs;
     size_t output_count, output_room;
+    /* mail_in, a letter for many: each commit holds the files of some recipients and marks them as served. */
+    bool partial;                                    /* this commit is not the last one */
+    bool delivered;                                  /* some were served in an earlier one */
+    void (*resume)(struct translation *translation); /* goes on after a partial commit */
     struct report_failure *failures;
     char (*failure_texts)[ERR_TEXT_SIZE], (*failure_addresses)[ITEM_ADDRESS_MAX];
     size_t failure_count, failure_room;
@@ -33,6 +37,8 @@ struct translation {
     struct store_job job;
 };
 
+/* Drops outputs from the `count`th on. */
+void translation_drop(struct translation *translation, size_t count);
 /* A new output, zeroed; NULL: *err is NO_MEMORY. Earlier ones may move. */
 struct output *translation_output(struct translation *translation, struct err *err);
 /* This recipient does not get the letter. */

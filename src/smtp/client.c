@@ -43,6 +43,8 @@ static void wake(struct smtp_client *client)
     slot = find_slot(client, SLOT_OFF);
     if (slot != NULL && !client->backing_off)
         smtp_slot_connect(slot);
+    else
+        client->wanted = true; /* all are busy, or saying QUIT: those do not ask again by themselves */
 }
 
 void smtp_client_kick(struct smtp_client *client)
@@ -96,6 +98,10 @@ void smtp_client_works(struct smtp_client *client)
 
 void smtp_client_idle(struct smtp_client *client)
 {
+    if (!client->draining && client->wanted && !client->backing_off) {
+        client->wanted = false;
+        loop_timer_set(&client->retry_timer, 0); /* not from here: the slot is on its way to OFF */
+    }
     if (!client->draining || client->closed == NULL)
         return;
     for (unsigned i = 0; i < client->options.connections; i++)

@@ -643,6 +643,24 @@ static void idle_connections_end_with_quit(void **state)
     wait_for(client_closed);
 }
 
+/* Else the letter waits until the next start: nobody kicks a second time. */
+static void a_letter_that_comes_during_quit_is_sent(void **state)
+{
+    (void)state;
+    fixture.options.keep_us = 1000;
+    fixture.options.connections = 1;
+    start();
+    greet(OFFER);
+    hear("QUIT\r\n");
+    add_letter("x\r\n");
+    smtp_client_kick(fixture.client);
+    say("221 bye\r\n");
+    wait_for(client_closed);
+    close_relay();
+    greet(OFFER);
+    hear(GROUP);
+}
+
 static bool drained_flag;
 
 static void on_drained(void *arg)
@@ -869,6 +887,7 @@ int main(void)
         TEST(nothing_is_asked_for_while_the_relay_is_down),
         TEST(time_outs_are_temporary),
         TEST(idle_connections_end_with_quit),
+        TEST(a_letter_that_comes_during_quit_is_sent),
         TEST(draining),
         TEST(draining_breaks_off_in_the_end),
         TEST(addresses_cannot_carry_commands),

@@ -391,6 +391,7 @@ void smtp_slot_connect(struct smtp_slot *slot)
 void smtp_slot_ask(struct smtp_slot *slot)
 {
     slot->ask_again = false;
+    slot->client->wanted = false;
     smtp_slot_enter(slot, SLOT_ASKING, 0);
     slot->client->source.next(slot->client->source.owner, slot->client, slot->index);
 }

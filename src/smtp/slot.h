@@ -82,6 +82,7 @@ struct smtp_client {
     struct smtp_slot *slots;
     unsigned failures; /* in a row */
     bool backing_off;
+    bool wanted; /* a kick found no slot free: the next one that is looks for letters */
     bool draining;
     struct loop_timer retry_timer, drain_timer;
     struct log_once down;

@@ -33,6 +33,7 @@ struct itemwriter {
     struct itemwriter_commit commit;
     bool dropped;
     struct store_job job; /* the commit, or the forgetting */
+    struct itemwriter *next_unforgotten;
 };
 
 struct itemwriter *itemwriter_new(struct store *store, struct ulid id, void (*room)(void *arg), void *arg)
@@ -68,16 +69,49 @@ uint64_t itemwriter_size(const struct itemwriter *writer)
 
 /* --- forgetting what became of an abandoned letter --- */
 
+/* Where the disk has no room for the mark either. Tried again after the next write that succeeds: else what was written
+ * of a letter that is sent again and again would fill the disk for good. At the latest the next start marks it. */
+static struct itemwriter *unforgotten;
+
 static int forget_work(struct db *db, void *arg, struct err *err)
 {
     struct itemwriter *writer = arg;
-    return db_run(db, err, "UPDATE item SET state = 0 WHERE key = ?1 AND queue = 0", "i", writer->key) == -1 ? -1 : 0;
+    int64_t marked = db_run(db, err, "UPDATE item SET state = 0 WHERE key = ?1 AND queue = 0", "i", writer->key);
+    if (marked != 0)
+        return marked == -1 ? -1 : 0;
+    /* the first chunk failed, and with it the row; those that were under way behind it may be there */
+    return db_run(
+               db, err,
+               "DELETE FROM content WHERE chunk BETWEEN ?1 AND ?2 AND NOT EXISTS (SELECT 1 FROM item WHERE key = ?3)",
+               "iii", writer->key * 65536, writer->key * 65536 + ITEM_CHUNKS_MAX, writer->key) == -1
+               ? -1
+               : 0;
 }
 
 static void forget_done(void *arg, const struct err *err)
 {
-    (void)err; /* what could not be marked now is marked at the next start */
-    writer_free(arg);
+    struct itemwriter *writer = arg;
+    if (err == NULL) {
+        writer_free(writer);
+        return;
+    }
+    writer->next_unforgotten = unforgotten;
+    unforgotten = writer;
+}
+
+static void forget(struct itemwriter *writer)
+{
+    writer->job = (struct store_job){ .work = forget_work, .done = forget_done, .arg = writer };
+    store_write(writer->store, &writer->job);
+}
+
+static void forget_again(void)
+{
+    while (unforgotten != NULL) {
+        struct itemwriter *writer = unforgotten;
+        unforgotten = writer->next_unforgotten;
+        forget(writer);
+    }
 }
 
 static void settle_abandoned(struct itemwriter *writer)
@@ -88,8 +122,7 @@ static void settle_abandoned(struct itemwriter *writer)
         writer_free(writer);
         return;
     }
-    writer->job = (struct store_job){ .work = forget_work, .done = forget_done, .arg = writer };
-    store_write(writer->store, &writer->job);
+    forget(writer);
 }
 
 void itemwriter_abandon(struct itemwriter *writer)
@@ -114,12 +147,12 @@ static void chunk_done(void *arg, const struct err *err)
 {
     struct chunk_job *chunk = arg;
     struct itemwriter *writer = chunk->writer;
+    writer->waiting--;
+    if (err != NULL)
+        fail(writer, err); /* before the chunk is freed: the error lies in its job */
     buf_free(&chunk->bytes);
     mem_free(chunk);
     FAILPOINT("item.chunk-written");
-    writer->waiting--;
-    if (err != NULL)
-        fail(writer, err);
     if (writer->abandoned) {
         settle_abandoned(writer);
         return;
@@ -197,6 +230,7 @@ static void commit_done(void *arg, const struct err *err)
     if (err != NULL) {
         itemwriter_abandon(writer);
     } else {
+        forget_again();
         if (writer->chunks == 0) {
             content = writer->bytes;
             writer->bytes = (struct buf){ .at = NULL };
