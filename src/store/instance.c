@@ -10,8 +10,7 @@
 
 static const char *const state_names[INSTANCE_STATES] = {
     [INSTANCE_ACTIVE] = "active",     [INSTANCE_EXPORTING] = "exporting", [INSTANCE_MOVED] = "moved",
-    [INSTANCE_IMPORTED] = "imported", [INSTANCE_REHEARSAL] = "rehearsal",
-    [INSTANCE_DONE] = "done",
+    [INSTANCE_IMPORTED] = "imported", [INSTANCE_REHEARSAL] = "rehearsal", [INSTANCE_DONE] = "done",
 };
 
 const char *instance_state_name(enum instance_state state)
