@@ -200,8 +200,9 @@ static int start(struct daemon *daemon, struct err *err)
 
 static void stop(struct daemon *daemon)
 {
-    control_free(daemon->control);
+    control_stop(daemon->control);
     store_close(daemon->store);
+    control_free(daemon->control);
     gateway_free(daemon->gateway);
     for (size_t i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
         if (daemon->signals[i] != NULL)

@@ -8,5 +8,9 @@ void show_status(const json_t *reply);
 void show_queue(const json_t *reply);
 void show_item(const json_t *reply);
 void show_trace(const json_t *reply);
+/* The one sentence about what was done. */
+void show_done(const json_t *reply);
+/* A bundle: `reply` is its manifest, with what its command added. */
+void show_bundle(const json_t *reply);
 
 #endif

@@ -71,27 +71,37 @@ void gateway_again(struct gateway *gateway, struct store_job *job)
     loop_timer_set(&gateway->again_timer, AGAIN_US);
 }
 
-void gateway_wake(struct gateway *gateway, enum queue queue, const char *door)
+struct pump *gateway_pump(struct gateway *gateway, enum queue queue, const char *door)
 {
     switch (queue) {
     case QUEUE_HOST_IN:
-        pump_wake(&gateway->host_in);
-        break;
+        return &gateway->host_in;
     case QUEUE_MAIL_IN:
-        pump_wake(&gateway->mail_in);
-        break;
+        return &gateway->mail_in;
     case QUEUE_MAIL_OUT:
-        pump_wake(&gateway->mail_out);
-        break;
+        return &gateway->mail_out;
     case QUEUE_HOST_OUT:
         for (size_t i = 0; i < gateway->neighbour_count; i++)
-            if (door == NULL || strcmp(gateway->neighbours[i].pump.door, door) == 0)
-                pump_wake(&gateway->neighbours[i].pump);
+            if (strcmp(gateway->neighbours[i].pump.door, door) == 0)
+                return &gateway->neighbours[i].pump;
         break;
     case QUEUE_GONE:
     case QUEUES:
         break;
     }
+    return NULL;
+}
+
+void gateway_wake(struct gateway *gateway, enum queue queue, const char *door)
+{
+    if (queue == QUEUE_HOST_OUT && door == NULL) {
+        for (size_t i = 0; i < gateway->neighbour_count; i++)
+            pump_wake(&gateway->neighbours[i].pump);
+        return;
+    }
+    struct pump *pump = gateway_pump(gateway, queue, door);
+    if (pump != NULL)
+        pump_wake(pump);
 }
 
 /* --- NJE job ids and entry times --- */
@@ -306,41 +316,62 @@ static void door_closed(void *arg)
     check_drained(gateway);
 }
 
+static void tell_closers(struct gateway *gateway)
+{
+    while (gateway->closer_count > 0) {
+        gateway->closer_count--;
+        gateway->closers[gateway->closer_count].closed(gateway->closers[gateway->closer_count].arg);
+    }
+}
+
+static bool in_hand(const struct gateway *gateway)
+{
+    return gateway->doors_open > 0 || gateway->translating > 0 || store_backlog(gateway->store) > 0 ||
+           gateway->again != NULL;
+}
+
 /* The doors are closed; what is still on its way into the ledger may arrive. */
 static void check_drained(void *arg)
 {
     struct gateway *gateway = arg;
-    bool busy = gateway->doors_open > 0 || gateway->translating > 0 || store_backlog(gateway->store) > 0 ||
-                gateway->again != NULL;
-    if (busy && clock_steady() < gateway->drain_until) {
+    if (in_hand(gateway) && clock_steady() < gateway->drain_until) {
         loop_timer_set(&gateway->drain_timer, 10000);
         return;
     }
-    if (gateway->closed != NULL) {
-        void (*closed)(void *arg) = gateway->closed;
-        gateway->closed = NULL;
-        closed(gateway->closed_arg);
-    }
+    gateway->drained = true;
+    tell_closers(gateway);
 }
 
 void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void *arg), void *arg)
 {
+    if (gateway->closer_count < CLOSERS_MAX) {
+        gateway->closers[gateway->closer_count].closed = closed;
+        gateway->closers[gateway->closer_count++].arg = arg;
+    }
+    if (!gateway->active || gateway->drained) {
+        tell_closers(gateway);
+        return;
+    }
     if (gateway->draining)
         return;
     gateway->draining = true;
-    gateway->closed = closed;
-    gateway->closed_arg = arg;
     gateway->drain_until = clock_steady() + 2 * wait_us + CLOCK_SECOND;
-    if (!gateway->active) {
-        closed(arg);
-        return;
-    }
     loop_timer_unset(&gateway->purge_timer);
     gateway->doors_open = (unsigned)gateway->neighbour_count + 2;
     smtp_server_drain(gateway->server, wait_us, door_closed, gateway);
     smtp_client_drain(gateway->client, wait_us, door_closed, gateway);
     for (size_t i = 0; i < gateway->neighbour_count; i++)
         nje_link_drain(gateway->neighbours[i].link, wait_us, door_closed, gateway);
+}
+
+bool gateway_at_rest(const struct gateway *gateway)
+{
+    return !gateway->active || (gateway->drained && !in_hand(gateway));
+}
+
+void gateway_deactivate(struct gateway *gateway)
+{
+    gateway->active = false;
 }
 
 void gateway_free(struct gateway *gateway)
