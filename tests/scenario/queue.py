@@ -6,6 +6,7 @@ Nothing an operator does loses a letter without his word, leaves its sender unto
 
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def waiting_letter(ovvm: Instance, token: str, size: int = 1) -> str:
 
 
 def audit(ovvm: Instance) -> list[tuple[str, str]]:
-    with sqlite3.connect(f"file:{ovvm.state}/ovvm.db?mode=ro", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{ovvm.state}/ovvm.db?mode=ro", uri=True)) as db:
         return [(what, bytes(detail).decode()) for what, detail in db.execute("SELECT what, detail FROM audit ORDER BY key")]
 
 
