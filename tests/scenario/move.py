@@ -69,7 +69,7 @@ def refused(ovvm: Instance, status: int, words: str, *command: str) -> None:
 def open_quietly(ovvm: Instance) -> None:
     """Starts a daemon whose doors stay closed."""
     ovvm.launch()
-    until(lambda: ovvm.control.exists() or not ovvm.alive(), WAIT, "its control socket")
+    until(lambda: ovvm.run("status").returncode == 0 or not ovvm.alive(), WAIT, "it to answer")
     check(ovvm.alive(), "the daemon runs")
 
 
