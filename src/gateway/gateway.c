@@ -169,6 +169,8 @@ static void purge_done(void *arg, const struct err *err)
 {
     struct gateway *gateway = arg;
     gateway->purging = false;
+    if (gateway->draining) /* an instance that moves stays as its bundle shows it */
+        return;
     loop_timer_set(&gateway->purge_timer, err == NULL && gateway->purge_more ? PURGE_PAUSE_US : PURGE_IDLE_US);
 }
 
