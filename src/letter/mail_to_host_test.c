@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-static void translate(const char *mail, enum host_kind kind, const char *node, const char *user, bool receipt,
+static void translate(const char *mail, enum letter_host_kind kind, const char *node, const char *user, bool receipt,
                       struct test_files *files)
 {
     struct buf input = { 0 };
@@ -371,7 +371,7 @@ static void attachments_may_be_kept_back(void **state)
 static void a_crafted_parameter_name_holds_nothing_up(void **state)
 {
     (void)state;
-    static const enum host_kind kinds[] = { HOST_CMS, HOST_MAILER };
+    static const enum letter_host_kind kinds[] = { HOST_CMS, HOST_MAILER };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         struct test_files files;
         translate("crafted_parameter.eml", kinds[i], "MAPLEC1", "GEORGEB", false, &files);

@@ -38,7 +38,7 @@ struct name8 test_name(const char *text)
     return name;
 }
 
-void test_options(enum host_kind kind, struct buf *to)
+void test_options(enum letter_host_kind kind, struct buf *to)
 {
     struct options options = { .kind = kind,
                                .page = "037",
@@ -147,7 +147,7 @@ void test_card(struct hostfile *file, const char *text)
     buf_free(&card);
 }
 
-void test_host_facts(const struct hostfile *file, enum host_kind kind, struct buf *packed, struct facts *facts_r)
+void test_host_facts(const struct hostfile *file, enum letter_host_kind kind, struct buf *packed, struct facts *facts_r)
 {
     struct buf input = { 0 };
     struct buf options = { 0 };
@@ -161,7 +161,7 @@ void test_host_facts(const struct hostfile *file, enum host_kind kind, struct bu
     buf_free(&options);
 }
 
-const char *test_to_mail(const struct hostfile *file, enum host_kind kind, size_t letter, struct buf *mail)
+const char *test_to_mail(const struct hostfile *file, enum letter_host_kind kind, size_t letter, struct buf *mail)
 {
     struct buf input = { 0 };
     struct buf options = { 0 };

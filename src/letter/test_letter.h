@@ -17,7 +17,7 @@ int test_letter_init(void **state);
 void test_mail_read(const char *name, struct buf *to);
 struct name8 test_name(const char *text);
 /* Packed options of this kind of host, code page 037, attachments sent. */
-void test_options(enum host_kind kind, struct buf *to);
+void test_options(enum letter_host_kind kind, struct buf *to);
 /* Packed resolution from X0000017 at MICROSFT to this user. */
 void test_host_resolution(const char *node, const char *user, bool receipt, struct buf *to);
 /* The files that a letter becomes; fails the test where translation does. The caller frees the list. */
@@ -41,9 +41,9 @@ void test_assert_bytes(struct span found, struct span expected);
 void test_card(struct hostfile *file, const char *text);
 struct hostfile test_host_file(void);
 /* Facts of a host file; the parsed ones lie in `packed`. */
-void test_host_facts(const struct hostfile *file, enum host_kind kind, struct buf *packed, struct facts *facts_r);
+void test_host_facts(const struct hostfile *file, enum letter_host_kind kind, struct buf *packed, struct facts *facts_r);
 /* Letter `letter` of the file as mail, from cms1@… to mea@example.com, as a C string in `mail`. */
-const char *test_to_mail(const struct hostfile *file, enum host_kind kind, size_t letter, struct buf *mail);
+const char *test_to_mail(const struct hostfile *file, enum letter_host_kind kind, size_t letter, struct buf *mail);
 /* The mail has this text; prints the mail where it has not. */
 void test_assert_has(const char *mail, const char *text);
 void test_assert_span(struct span span, const char *text);

@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
                              .name = "SPOOL",
                              .type = "FILE",
                              .carriage = (enum hostfile_carriage)((at[0] >> 4) % 4) };
-    struct options options = { .kind = (enum host_kind)(HOST_CMS + at[0] % 8 % HOST_MAILER),
+    struct options options = { .kind = (enum letter_host_kind)(HOST_CMS + at[0] % 8 % HOST_MAILER),
                                .page = "273",
                                .to_pc = SPAN_EMPTY,
                                .from_pc = SPAN_EMPTY,

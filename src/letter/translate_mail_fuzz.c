@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
     if (size == 0 || translate_init(&err) != 0)
         return 0;
     struct span mail = span_of(at + 1, size - 1);
-    struct options options = { .kind = (enum host_kind)(HOST_CMS + at[0] % HOST_MAILER),
+    struct options options = { .kind = (enum letter_host_kind)(HOST_CMS + at[0] % HOST_MAILER),
                                .page = "500",
                                .to_pc = SPAN_EMPTY,
                                .from_pc = SPAN_EMPTY,

@@ -71,7 +71,10 @@ uint64_t itemwriter_size(const struct itemwriter *writer)
 static int forget_work(struct db *db, void *arg, struct err *err)
 {
     struct itemwriter *writer = arg;
-    return db_run(db, err, "UPDATE item SET state = 0 WHERE key = ?1 AND queue = 0", "i", writer->key) == -1 ? -1 : 0;
+    return db_run(db, err, "UPDATE item SET state = 0, id = 'gone-' || key WHERE key = ?1 AND queue = 0", "i",
+                  writer->key) == -1
+               ? -1
+               : 0;
 }
 
 static void forget_done(void *arg, const struct err *err)
