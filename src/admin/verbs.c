@@ -110,11 +110,33 @@ static void status_smtp(const struct gateway *gateway, json_t *reply)
     }
 }
 
+/* What concerns the whole instance; where no mail flows comes first. */
+static void warn_of_state(const struct control_options *options, json_t *reply)
+{
+    char next[ERR_TEXT_SIZE];
+    transition_next(options->instance, next, sizeof next);
+    if (next[0] != '\0') {
+        char text[80];
+        (void)snprintf(text, sizeof text, "this instance is %s, no mail flows",
+                       instance_state_name(options->instance->state));
+        warn(reply, text, next);
+        (void)json_object_set_new(reply, "bundle", json_string(options->instance->bundle));
+    }
+    if (tables_problem(options->tables) != NULL)
+        warn(reply, tables_problem(options->tables),
+             "correct the file, then ovvm tables reload; until then the former tables are in use");
+    else if (!(*tables_current(options->tables))->has_ovdfile)
+        warn(reply, "there is no Ovdfile.dat: every node that a link leads to may send mail to the Internet",
+             "list the nodes in Ovdfile.dat in the tables folder, see ovvm-tables(5)");
+    if (!store_writable(options->store))
+        warn(reply, "the ledger cannot be written",
+             "make room on the disk of the state directory; mail resumes by itself");
+}
+
 static void status_loop(struct verb_call *call)
 {
     const struct control_options *options = call->options;
     json_t *reply = call->reply;
-    char next[ERR_TEXT_SIZE];
     struct store_figures figures = store_figures(options->store);
     (void)json_object_set_new(reply, "version", json_string(OVVM_VERSION));
     (void)json_object_set_new(reply, "node", json_string(options->conf->connector.node.text));
@@ -127,23 +149,7 @@ static void status_loop(struct verb_call *call)
                                         "jobs", (json_int_t)figures.jobs, "commits", (json_int_t)figures.commits,
                                         "log_bytes", (json_int_t)figures.wal_bytes));
     (void)json_object_set_new(reply, "warnings", json_array());
-    if (tables_problem(options->tables) != NULL)
-        warn(reply, tables_problem(options->tables),
-             "correct the file, then ovvm tables reload; until then the former tables are in use");
-    else if (!(*tables_current(options->tables))->has_ovdfile)
-        warn(reply, "there is no Ovdfile.dat: every node that a link leads to may send mail to the Internet",
-             "list the nodes in Ovdfile.dat in the tables folder, see ovvm-tables(5)");
-    if (!store_writable(options->store))
-        warn(reply, "the ledger cannot be written",
-             "make room on the disk of the state directory; mail resumes by itself");
-    transition_next(options->instance, next, sizeof next);
-    if (next[0] != '\0') {
-        char text[80];
-        (void)snprintf(text, sizeof text, "this instance is %s, no mail flows",
-                       instance_state_name(options->instance->state));
-        warn(reply, text, next);
-        (void)json_object_set_new(reply, "bundle", json_string(options->instance->bundle));
-    }
+    warn_of_state(options, reply);
     json_t *links = json_array();
     for (size_t i = 0; options->instance->state == INSTANCE_ACTIVE && i < gateway_link_count(options->gateway); i++)
         (void)json_array_append_new(links, link_status(options->gateway, i, reply));

@@ -193,7 +193,7 @@ static void every_table_of_the_ledger_moves(void **state)
         described += (int)table_columns(&tables[i]);
     assert_int_equal(columns, described);
     /* letters are files: their columns are counted here, so that a new one is thought of in itemfile.c */
-    assert_int_equal(number(db, "SELECT count(*) FROM pragma_table_info('item')"), 13);
+    assert_int_equal(number(db, "SELECT count(*) FROM pragma_table_info('item')"), 14);
     assert_int_equal(number(db, "SELECT count(*) FROM pragma_table_info('recipient')"), 5);
     assert_int_equal(number(db, "SELECT count(*) FROM pragma_table_info('instance')"), 9);
     close_ledger(db, "ledger");

@@ -100,7 +100,7 @@ def main() -> None:
                 tried = deferred(ovvm, host, sink, "H0000006")
                 ovvm.ovvm("queue", "return", tried["id"])
                 text = "\n".join(note_lines(host.wait_for(1, WAIT)[0]))
-                check("alice@microsft" in text.lower() and "returned by the operator" in text, f"the report: {text}")
+                check("alice@outside.example" in text.lower() and "returned by the operator" in text, f"the report: {text}")
                 until(lambda: ovvm.waiting() == 0, WAIT, "the queues to be empty")
             same(len(sink.letters), 1, "letters at the sink")
             steps = [s["step"] for s in ovvm.ovvm("trace", tried["letter"])["steps"]]
