@@ -2,84 +2,109 @@
  *
  *     ovvm [-c FILE] VERB [--json]
  *
- * Most verbs ask the running daemon through its control socket. Exit status: 0 done, 1 not found or nothing to do, 2
- * usage, 3 refused, 4 the daemon cannot be reached.
+ * Most verbs ask the running daemon through its control socket; those that move, back up or restore also work on a
+ * stopped one. Exit status: 0 done, 1 not found or nothing to do, 2 usage, 3 refused, 4 the daemon cannot be reached.
  */
 #include "address/tables.h"
-#include "admin/ask.h"
+#include "admin/command.h"
 #include "admin/show.h"
-#include "base/conf.h"
+#include "base/fault.h"
 #include "host/host.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_CONF "/etc/ovvm/ovvm.conf"
 
-enum { EXIT_DONE = 0, EXIT_NOTHING = 1, EXIT_USAGE = 2, EXIT_REFUSED = 3 };
+/* One verb: one or two words, then its arguments. Where `run` is NULL the daemon is asked and `show` shows the answer;
+ * `argument` is then the name of the argument in the request. */
+struct verb_line {
+    const char *first, *second;
+    int arguments;
+    unsigned options;
+    int (*run)(const struct command *command);
+    const char *argument;
+    void (*show)(const json_t *reply);
+    const char *usage, *says;
+    const char *further; /* the name of an argument that may be left out */
+};
+
+static int check_command(const struct command *command);
+static int delete_command(const struct command *command);
+
+static const struct verb_line lines[] = {
+    { "status", NULL, 0, 0, NULL, NULL, show_status, "status",
+      "state of this instance, links, queues, warnings with remedies", NULL },
+    { "check", NULL, 0, 0, check_command, NULL, NULL, "check", "the configuration, without starting anything", NULL },
+    { "queue", "list", 0, OPTION_QUEUE | OPTION_STATE, NULL, NULL, show_queue,
+      "queue list [--queue NAME] [--state ready|held|quarantine]", "what waits, oldest first", NULL },
+    { "queue", "show", 1, 0, NULL, "id", show_item, "queue show ID",
+      "one letter: where it came from, where it goes, what was tried", NULL },
+    { "queue", "requeue", 1, 0, NULL, "id", show_done, "queue requeue ID",
+      "out of quarantine, or tried again now, as if never tried", NULL },
+    { "queue", "return", 1, 0, NULL, "id", show_done, "queue return ID", "to its sender, with a report; then gone",
+      NULL },
+    { "queue", "delete", 1, OPTION_YES, delete_command, NULL, NULL, "queue delete ID --yes", "gone, and nobody is told",
+      NULL },
+    { "queue", "hold", 1, 0, NULL, "id", show_done, "queue hold ID", "stays where it is", NULL },
+    { "queue", "release", 1, 0, NULL, "id", show_done, "queue release ID", "goes on", NULL },
+    { "queue", "export", 2, 0, queue_export_command, NULL, NULL, "queue export ID FILE",
+      "a copy of a letter, which import takes", NULL },
+    { "queue", "import", 1, 0, queue_import_command, NULL, NULL, "queue import FILE", "back into its queue, held",
+      NULL },
+    { "trace", NULL, 1, 0, NULL, "what", show_trace, "trace ID|ADDRESS",
+      "each hop of a letter in both worlds, and what happens next", NULL },
+    { "who", NULL, 1, 0, NULL, "address", show_who, "who ADDRESS",
+      "who that is in both worlds, by which rule or line of a table", NULL },
+    { "register", "list", 0, OPTION_AFTER, NULL, NULL, show_registrations, "register list [--after NODE(USER)]",
+      "host addresses and whose they are", NULL },
+    { "register", "add", 1, OPTION_NAME, NULL, "address", show_registered,
+      "register add ADDRESS [NODE(USER)] [--name NAME]", "gives an address, and shows it from now on", "host" },
+    { "register", "remove", 1, 0, NULL, "host", show_retired, "register remove NODE(USER)",
+      "mail to it is refused until its owner writes again", NULL },
+    { "people", "list", 0, OPTION_AFTER, NULL, NULL, show_people, "people list [--after NUMBER]",
+      "who is in the people file, with their host addresses", NULL },
+    { "people", "check", 0, 0, NULL, NULL, show_people_check, "people check",
+      "the people file: its mistakes, or what a reload would change", NULL },
+    { "tables", "show", 0, 0, NULL, NULL, show_tables, "tables show", "Ovdfile.dat and Route.tbl as they are in use",
+      NULL },
+    { "tables", "reload", 0, OPTION_CONFIRM, NULL, NULL, show_reload, "tables reload [--confirm]",
+      "reads the tables and the people file anew", NULL },
+    { "relocate", "export", 1, OPTION_AGAIN | OPTION_REHEARSAL | OPTION_DRAIN | OPTION_STATE | OPTION_TABLES,
+      relocate_export_command, NULL, NULL, "relocate export FILE [--rehearsal|--again] [--drain SECONDS]",
+      "everything into one bundle; this instance ends", NULL },
+    { "relocate", "inspect", 1, OPTION_UNSEALED, relocate_inspect_command, NULL, NULL,
+      "relocate inspect FILE|FOLDER [--unsealed]", "what a bundle holds, and whether it is whole", NULL },
+    { "relocate", "import", 1, OPTION_UNSEALED | OPTION_FORCE | OPTION_STATE, relocate_import_command, NULL, NULL,
+      "relocate import FILE|FOLDER [--unsealed] [--force]", "a bundle into a new state directory", NULL },
+    { "relocate", "activate", 0, OPTION_STATE, relocate_activate_command, NULL, NULL, "relocate activate",
+      "the imported instance takes over; prints a receipt", NULL },
+    { "relocate", "done", 1, OPTION_STATE, relocate_done_command, NULL, NULL, "relocate done RECEIPT",
+      "on the old computer: the move is complete", NULL },
+    { "relocate", "cancel", 1, OPTION_NEVER_ACTIVATED | OPTION_STATE, relocate_cancel_command, NULL, NULL,
+      "relocate cancel BUNDLE-ID [--never-activated]", "takes an export back", NULL },
+    { "relocate", "adopt", 0, OPTION_STATE, relocate_adopt_command, NULL, NULL, "relocate adopt",
+      "a copied or cloned state directory becomes this computer's", NULL },
+    { "backup", NULL, 1, OPTION_STATE | OPTION_TABLES, backup_command, NULL, NULL, "backup FILE",
+      "one consistent copy, while mail flows", NULL },
+    { "restore", NULL, 1, OPTION_FORCE | OPTION_STATE, restore_command, NULL, NULL, "restore FILE [--force]",
+      "a backup into a new state directory, when the ledger is lost", NULL },
+};
 
 static void usage(FILE *to)
 {
-    (void)fputs("usage: ovvm [-c FILE] VERB\n"
-                "  status                    state of this instance, links, queues, warnings with remedies\n"
-                "  check                     the configuration, without starting anything\n"
-                "  queue list [--queue NAME] [--state ready|held|quarantine]\n"
-                "  queue show ID             one letter: where it came from, where it goes, what was tried\n"
-                "  trace ID|ADDRESS          each hop of a letter in both worlds, and what happens next\n"
-                "  who ADDRESS               who that is in both worlds, by which rule or line of a table\n"
-                "  register list [--after NODE(USER)]             host addresses and whose they are\n"
-                "  register add ADDRESS [NODE(USER)] [--name NAME]  gives an address, and shows it from now on\n"
-                "  register remove NODE(USER)  refuses mail to it until its owner writes again\n"
-                "  people list [--after NUMBER]  who is in the people file, with their host addresses\n"
-                "  people check              the people file: its mistakes, or what a reload would change\n"
-                "  tables show               Ovdfile.dat and Route.tbl as they are in use\n"
-                "  tables reload [--confirm] reads the tables and the people file anew\n"
-                "  host …                    a small NJE node for trying things out (ovvm host --help)\n"
-                "Every verb but host takes --json. See ovvm(1).\n",
+    (void)fputs("usage: ovvm [-c FILE] VERB [--json]\n", to);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        (void)fprintf(to, "  %s\n        %s\n", lines[i].usage, lines[i].says);
+    (void)fputs("  host …\n        a small NJE node for trying things out (ovvm host --help)\n"
+                "The verbs that move, back up and restore take --state FOLDER too. See ovvm(1).\n",
                 to);
 }
 
-struct command {
-    const char *conf_path;
-    bool json, confirm;
-    const char *queue, *state, *name, *after;
-    const char *words[4];
-    int count;
-};
-
-/* Options may stand anywhere. -1: usage. */
-static int parse(int argc, char **argv, struct command *command_r)
-{
-    for (int i = 1; i < argc; i++) {
-        const char **value = strcmp(argv[i], "-c") == 0        ? &command_r->conf_path
-                             : strcmp(argv[i], "--queue") == 0 ? &command_r->queue
-                             : strcmp(argv[i], "--state") == 0 ? &command_r->state
-                             : strcmp(argv[i], "--name") == 0  ? &command_r->name
-                             : strcmp(argv[i], "--after") == 0 ? &command_r->after
-                                                               : NULL;
-        if (value != NULL) {
-            if (i + 1 == argc)
-                return -1;
-            *value = argv[++i];
-        } else if (strcmp(argv[i], "--json") == 0) {
-            command_r->json = true;
-        } else if (strcmp(argv[i], "--confirm") == 0) {
-            command_r->confirm = true;
-        } else if (argv[i][0] == '-' ||
-                   command_r->count == (int)(sizeof command_r->words / sizeof command_r->words[0])) {
-            return -1;
-        } else {
-            command_r->words[command_r->count++] = argv[i];
-        }
-    }
-    return command_r->count > 0 ? 0 : -1;
-}
-
 /* The configuration is sound; a file it names is not. */
-static int report_table(const struct command *command, const struct err *err)
+static int report_table(bool as_json, const struct err *err)
 {
-    if (!command->json) {
+    if (!as_json) {
         (void)puts(err->text);
         return EXIT_REFUSED;
     }
@@ -90,21 +115,22 @@ static int report_table(const struct command *command, const struct err *err)
     return EXIT_REFUSED;
 }
 
-static int check(const struct command *command)
+static int check_command(const struct command *command)
 {
     static struct conf_problems problems;
     struct conf conf;
+    bool as_json = command_has(command, OPTION_JSON);
     if (conf_load(command->conf_path, &conf, &problems) == 0) {
         struct err err = ERR_CLEAR;
         if (tables_check(&conf, &err) == -1) {
             conf_free(&conf);
-            return report_table(command, &err);
+            return report_table(as_json, &err);
         }
-        (void)printf(command->json ? "{\"ok\":true,\"problems\":[]}\n" : "%s: no problems found\n", command->conf_path);
+        (void)printf(as_json ? "{\"ok\":true,\"problems\":[]}\n" : "%s: no problems found\n", command->conf_path);
         conf_free(&conf);
         return EXIT_DONE;
     }
-    if (command->json) {
+    if (as_json) {
         json_t *list = json_array();
         for (size_t i = 0; i < problems.count; i++)
             (void)json_array_append_new(
@@ -122,97 +148,57 @@ static int check(const struct command *command)
     return EXIT_REFUSED;
 }
 
-/* The verbs about addresses; NULL: none of them. */
-static json_t *address_request(const struct command *command, void (**show_r)(const json_t *reply))
+/* Nobody is told of a deletion, and it cannot be taken back: so it takes a word. */
+static int delete_command(const struct command *command)
 {
-    const char *const *words = command->words;
-    char verb[32] = "";
-    if (strcmp(words[0], "who") == 0 && command->count == 2) {
-        *show_r = show_who;
-        return json_pack("{s:s, s:s}", "verb", "who", "address", words[1]);
+    const char *id = command->words[2];
+    struct err err = ERR_CLEAR;
+    if (!command_has(command, OPTION_YES)) {
+        (void)err_set(
+            &err, ERR_REFUSED,
+            "nobody would be told, and it cannot be taken back: \"ovvm queue delete %.40s --yes\", after \"ovvm "
+            "queue export %.40s FILE\" perhaps",
+            id, id);
+        return command_fail(command, &err);
     }
-    if (command->count < 2)
-        return NULL;
-    (void)snprintf(verb, sizeof verb, "%s %s", words[0], words[1]);
-    if (strcmp(verb, "register list") == 0 && command->count == 2) {
-        *show_r = show_registrations;
-        return json_pack("{s:s, s:s*}", "verb", verb, "after", command->after);
-    }
-    if (strcmp(verb, "register add") == 0 && command->count >= 3) {
-        *show_r = show_registered;
-        return json_pack("{s:s, s:s, s:s*, s:s*}", "verb", verb, "address", words[2], "host",
-                         command->count > 3 ? words[3] : NULL, "name", command->name);
-    }
-    if (strcmp(verb, "register remove") == 0 && command->count == 3) {
-        *show_r = show_retired;
-        return json_pack("{s:s, s:s}", "verb", verb, "host", words[2]);
-    }
-    if (strcmp(verb, "people list") == 0 && command->count == 2) {
-        *show_r = show_people;
-        return json_pack("{s:s, s:I}", "verb", verb, "after_person",
-                         (json_int_t)(command->after != NULL ? strtoll(command->after, NULL, 10) : 0));
-    }
-    if ((strcmp(verb, "people check") == 0 || strcmp(verb, "tables reload") == 0) && command->count == 2) {
-        *show_r = strcmp(verb, "people check") == 0 ? show_people_check : show_reload;
-        return json_pack("{s:s, s:b}", "verb", verb, "confirm", command->confirm ? 1 : 0);
-    }
-    if (strcmp(verb, "tables show") == 0 && command->count == 2) {
-        *show_r = show_tables;
-        return json_pack("{s:s}", "verb", verb);
+    return command_ask(command, json_pack("{s:s, s:s}", "verb", "queue delete", "id", id), NULL, show_done);
+}
+
+static const struct verb_line *find_line(const struct command *command)
+{
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        const struct verb_line *line = &lines[i];
+        int words = line->second != NULL ? 2 : 1;
+        int arguments = command->count - words;
+        if (strcmp(command->words[0], line->first) == 0 && arguments >= line->arguments &&
+            arguments <= line->arguments + (line->further != NULL ? 1 : 0) &&
+            (line->second == NULL || strcmp(command->words[1], line->second) == 0))
+            return line;
     }
     return NULL;
 }
 
-static json_t *request_of(const struct command *command, void (**show_r)(const json_t *reply))
+/* What a verb that only asks the daemon sends. */
+static json_t *request_of(const struct command *command, const struct verb_line *line)
 {
-    const char *word = command->words[0];
-    const char *second = command->count > 1 ? command->words[1] : "";
-    if (strcmp(word, "status") == 0 && command->count == 1) {
-        *show_r = show_status;
-        return json_pack("{s:s}", "verb", "status");
-    }
-    if (strcmp(word, "queue") == 0 && strcmp(second, "list") == 0 && command->count == 2) {
-        *show_r = show_queue;
-        return json_pack("{s:s, s:s*, s:s*}", "verb", "queue list", "queue", command->queue, "state", command->state);
-    }
-    if (strcmp(word, "queue") == 0 && strcmp(second, "show") == 0 && command->count == 3) {
-        *show_r = show_item;
-        return json_pack("{s:s, s:s}", "verb", "queue show", "id", command->words[2]);
-    }
-    if (strcmp(word, "trace") == 0 && command->count == 2) {
-        *show_r = show_trace;
-        return json_pack("{s:s, s:s}", "verb", "trace", "what", second);
-    }
-    return address_request(command, show_r);
-}
-
-static int run(const struct command *command, json_t *request, void (*show)(const json_t *reply))
-{
-    static struct conf_problems problems;
-    struct conf conf;
-    if (conf_load(command->conf_path, &conf, &problems) == -1) {
-        (void)fprintf(stderr, "%s: line %u: %s\n", command->conf_path, problems.at[0].line, problems.at[0].text);
-        return EXIT_REFUSED;
-    }
-    json_t *reply = NULL;
-    int status = ask(conf.admin.socket, request, &reply);
-    if (reply != NULL && command->json) {
-        (void)json_dumpf(reply, stdout, JSON_COMPACT);
-        (void)putchar('\n');
-    } else if (reply != NULL && status == EXIT_DONE) {
-        show(reply);
-    } else if (reply != NULL) {
-        (void)fprintf(stderr, "ovvm: %s\n", json_string_value(json_object_get(reply, "error")));
-    }
-    json_decref(reply);
-    conf_free(&conf);
-    return status;
+    char verb[40];
+    (void)snprintf(verb, sizeof verb, "%s%s%s", line->first, line->second != NULL ? " " : "",
+                   line->second != NULL ? line->second : "");
+    int at = line->second != NULL ? 2 : 1;
+    json_t *request = json_pack("{s:s, s:s*, s:s*, s:s*, s:s*}", "verb", verb, "queue", command->queue, "state",
+                                command->state, "after", command->after, "name", command->name);
+    if (command_has(command, OPTION_CONFIRM))
+        (void)json_object_set_new(request, "confirm", json_true());
+    if (line->argument != NULL)
+        (void)json_object_set_new(request, line->argument, json_string(command->words[at]));
+    if (command->count > at + line->arguments)
+        (void)json_object_set_new(request, line->further, json_string(command->words[at + line->arguments]));
+    return request;
 }
 
 int main(int argc, char **argv)
 {
     struct command command = { .conf_path = DEFAULT_CONF };
-    void (*show)(const json_t *reply) = NULL;
     if (argc > 1 && strcmp(argv[1], "host") == 0)
         return host_main(argc - 1, argv + 1);
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
@@ -223,19 +209,28 @@ int main(int argc, char **argv)
         (void)printf("ovvm %s\n", OVVM_VERSION);
         return EXIT_DONE;
     }
-    if (parse(argc, argv, &command) == -1) {
+#ifdef OVVM_FAULTS
+    if (argc == 2 && strcmp(argv[1], "--failpoints") == 0) {
+        fault_list();
+        return EXIT_DONE;
+    }
+#endif
+    fault_init();
+    if (command_parse(argc, argv, &command) == -1) {
         usage(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(command.words[0], "check") == 0 && command.count == 1)
-        return check(&command);
-    json_t *request = request_of(&command, &show);
-    if (request == NULL) {
-        (void)fprintf(stderr, "ovvm: \"%s\" is not a complete verb\n", command.words[0]);
+    const struct verb_line *line = find_line(&command);
+    if (line == NULL) {
+        (void)fprintf(stderr, "ovvm: \"%s%s%s\" is not a complete verb\n", command.words[0],
+                      command.count > 1 ? " " : "", command.count > 1 ? command.words[1] : "");
         usage(stderr);
         return EXIT_USAGE;
     }
-    int status = run(&command, request, show);
-    json_decref(request);
-    return status;
+    if ((command.options & ~(line->options | OPTION_JSON)) != 0) {
+        (void)fprintf(stderr, "ovvm: that is no option of this verb: ovvm %s\n", line->usage);
+        return EXIT_USAGE;
+    }
+    return line->run != NULL ? line->run(&command)
+                             : command_ask(&command, request_of(&command, line), NULL, line->show);
 }

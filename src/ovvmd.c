@@ -241,9 +241,10 @@ static int start(struct daemon *daemon, struct err *err)
 
 static void stop(struct daemon *daemon)
 {
-    control_free(daemon->control);
+    control_stop(daemon->control);
     gateway_halt(daemon->gateway);
     store_close(daemon->store);
+    control_free(daemon->control);
     gateway_free(daemon->gateway);
     zygote_end(&daemon->zygote);
     tables_free(daemon->tables);

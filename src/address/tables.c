@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/instance.h"
 
 #include <stdio.h>
 
@@ -203,8 +204,11 @@ static void finish(struct tables *tables, const struct err *err)
 static int load_work(struct db *db, void *arg, struct err *err)
 {
     struct tables *tables = arg;
-    return tables->reload.only_look ? peopleload_compare(db, &tables->load, &tables->found, err)
-                                    : peopleload_apply(db, &tables->load, &tables->found, &tables->gifts, err);
+    if (tables->reload.only_look)
+        return peopleload_compare(db, &tables->load, &tables->found, err);
+    return instance_check_active(db, err) == 0
+               ? peopleload_apply(db, &tables->load, &tables->found, &tables->gifts, err)
+               : -1;
 }
 
 static void load_done(void *arg, const struct err *err)

@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { LIST_LIMIT = 1000 };
 
@@ -92,8 +93,10 @@ static void describe_route(const struct border *border, struct host_address host
     buf_free(&mail);
 }
 
-static int who_before(const struct control_options *options, json_t *request, struct err *err)
+static int who_before(struct verb_call *call, struct err *err)
 {
+    const struct control_options *options = call->options;
+    json_t *request = call->request;
     struct border border = border_of(options->conf, tables_current(options->tables));
     struct span address = text_of(request, "address");
     struct host_address host = { .node = { .text = "" } };
@@ -147,8 +150,10 @@ static int describe_person(struct db *db, const struct person *person, json_t *r
     return person_hosts(db, person->key, add_host, hosts, err);
 }
 
-static int who_ledger(struct db *db, const json_t *request, json_t *reply, struct err *err)
+static int who_ledger(struct db *db, const struct verb_call *call, struct err *err)
 {
+    const json_t *request = call->request;
+    json_t *reply = call->reply;
     static const char *const copied[] = { "address", "world", "host", "mail", "lines" };
     struct host_address host;
     struct registry_owner owner = { .postmaster = false };
@@ -195,8 +200,10 @@ static bool add_row(void *arg, const struct person_host *host, const char *addre
     return true;
 }
 
-static int register_list(struct db *db, const json_t *request, json_t *reply, struct err *err)
+static int register_list(struct db *db, const struct verb_call *call, struct err *err)
 {
+    const json_t *request = call->request;
+    json_t *reply = call->reply;
     struct host_address after = { .node = { .text = "" } };
     struct span text = text_of(request, "after");
     json_t *list = json_array();
@@ -208,10 +215,11 @@ static int register_list(struct db *db, const json_t *request, json_t *reply, st
 }
 
 /* What the ledger's thread needs of the configuration. */
-static int register_before(const struct control_options *options, json_t *request, struct err *err)
+static int register_before(struct verb_call *call, struct err *err)
 {
     (void)err;
-    const struct registry_policy *policy = registry_policy(options->registry);
+    json_t *request = call->request;
+    const struct registry_policy *policy = registry_policy(call->options->registry);
     char prefix[2] = { policy->prefix, '\0' };
     put(request, "node", json_string(policy->node.text));
     put(request, "prefix", json_string(prefix));
@@ -219,8 +227,10 @@ static int register_before(const struct control_options *options, json_t *reques
     return 0;
 }
 
-static int register_add(struct db *db, const json_t *request, json_t *reply, struct err *err)
+static int register_add(struct db *db, const struct verb_call *call, struct err *err)
 {
+    const json_t *request = call->request;
+    json_t *reply = call->reply;
     struct mailkey key;
     struct registry_answer answer;
     struct registry_policy policy = { .on = true, .by_name = json_is_true(json_object_get(request, "by_name")) };
@@ -248,8 +258,10 @@ static int register_add(struct db *db, const json_t *request, json_t *reply, str
     return 0;
 }
 
-static void register_added(const struct control_options *options, json_t *reply)
+static void register_added(struct verb_call *call)
 {
+    const struct control_options *options = call->options;
+    json_t *reply = call->reply;
     struct mailkey key;
     struct registry_answer answer = {
         .kind = (enum host_kind)json_integer_value(json_object_get(reply, "kind_number")),
@@ -267,8 +279,10 @@ static void register_added(const struct control_options *options, json_t *reply)
     registry_forget(options->registry);
 }
 
-static int register_remove(struct db *db, const json_t *request, json_t *reply, struct err *err)
+static int register_remove(struct db *db, const struct verb_call *call, struct err *err)
 {
+    const json_t *request = call->request;
+    json_t *reply = call->reply;
     struct host_address host;
     if (host_address_parse(text_of(request, "host"), &host, err) == -1 || registry_retire(db, host, err) == -1)
         return -1;
@@ -276,8 +290,10 @@ static int register_remove(struct db *db, const json_t *request, json_t *reply, 
     return 0;
 }
 
-static void register_removed(const struct control_options *options, json_t *reply)
+static void register_removed(struct verb_call *call)
 {
+    const struct control_options *options = call->options;
+    json_t *reply = call->reply;
     log_info(LOG_ADDRESS, 32494, "retired host=%s source=operator", json_string_value(json_object_get(reply, "host")));
     registry_forget(options->registry);
 }
@@ -296,15 +312,23 @@ static bool keep_person(void *arg, const struct person *person)
     return listed->count < LIST_LIMIT;
 }
 
-static int people_list(struct db *db, const json_t *request, json_t *reply, struct err *err)
+/* The number of the person to go on after. */
+static int64_t after_person(const json_t *request)
 {
+    const char *after = json_string_value(json_object_get(request, "after"));
+    return after != NULL ? (int64_t)strtoll(after, NULL, 10) : 0;
+}
+
+static int people_list(struct db *db, const struct verb_call *call, struct err *err)
+{
+    const json_t *request = call->request;
+    json_t *reply = call->reply;
     struct listed listed = { .people = mem_zero(LIST_LIMIT * sizeof listed.people[0]) };
     json_t *list = json_array();
     put(reply, "people", list);
     put(reply, "limit", json_integer(LIST_LIMIT));
     int result = listed.people != NULL
-                     ? person_list(db, PERSON_LISTED, json_integer_value(json_object_get(request, "after_person")),
-                                   LIST_LIMIT, keep_person, &listed, err)
+                     ? person_list(db, PERSON_LISTED, after_person(request), LIST_LIMIT, keep_person, &listed, err)
                      : err_set(err, ERR_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < listed.count && result == 0; i++) {
         json_t *one = json_object();
@@ -317,52 +341,38 @@ static int people_list(struct db *db, const json_t *request, json_t *reply, stru
 
 /* --- tables --- */
 
-struct waiting {
-    json_t *reply;
-    void (*done)(void *arg, const struct err *err);
-    void *arg;
-};
-
 static void reloaded(void *arg, const struct people_changes *changes, const struct err *err)
 {
-    struct waiting *waiting = arg;
-    put(waiting->reply, "people",
+    struct verb_call *call = arg;
+    put(call->reply, "people",
         json_pack("{s:I, s:I, s:I, s:I}", "before", (json_int_t)changes->before, "added", (json_int_t)changes->added,
                   "changed", (json_int_t)changes->changed, "removed", (json_int_t)changes->removed));
-    waiting->done(waiting->arg, err);
-    mem_free(waiting);
+    verb_answer(call, err);
 }
 
-static void reload(const struct control_options *options, const json_t *request, json_t *reply, bool only_look,
-                   void (*done)(void *arg, const struct err *err), void *arg)
+static void reload(struct verb_call *call, bool only_look)
 {
-    struct waiting *waiting = mem_zero(sizeof *waiting);
-    if (waiting == NULL) {
-        done(arg, &(struct err){ .id = ERR_NO_MEMORY, .text = "out of memory" });
-        return;
-    }
-    *waiting = (struct waiting){ .reply = reply, .done = done, .arg = arg };
-    struct tables_reload how = { .confirmed = json_is_true(json_object_get(request, "confirm")),
+    struct tables_reload how = { .confirmed = json_is_true(json_object_get(call->request, "confirm")),
                                  .only_look = only_look,
                                  .done = reloaded,
-                                 .arg = waiting };
-    tables_reload(options->tables, &how);
+                                 .arg = call };
+    tables_reload(call->options->tables, &how);
 }
 
-static void tables_reload_wait(const struct control_options *options, const json_t *request, json_t *reply,
-                               void (*done)(void *arg, const struct err *err), void *arg)
+static void start_tables_reload(struct verb_call *call)
 {
-    reload(options, request, reply, false, done, arg);
+    reload(call, false);
 }
 
-static void people_check_wait(const struct control_options *options, const json_t *request, json_t *reply,
-                              void (*done)(void *arg, const struct err *err), void *arg)
+static void start_people_check(struct verb_call *call)
 {
-    reload(options, request, reply, true, done, arg);
+    reload(call, true);
 }
 
-static void tables_show(const struct control_options *options, json_t *reply)
+static void tables_show(struct verb_call *call)
 {
+    const struct control_options *options = call->options;
+    json_t *reply = call->reply;
     const struct table_set *set = *tables_current(options->tables);
     json_t *nodes = json_array();
     json_t *routes = json_array();
@@ -398,12 +408,13 @@ static const struct verb verbs[] = {
       .before = register_before,
       .ledger = register_add,
       .loop = register_added,
-      .writes = true },
-    { .name = "register remove", .ledger = register_remove, .loop = register_removed, .writes = true },
+      .writes = true,
+      .active = true },
+    { .name = "register remove", .ledger = register_remove, .loop = register_removed, .writes = true, .active = true },
     { .name = "people list", .ledger = people_list },
-    { .name = "people check", .wait = people_check_wait },
+    { .name = "people check", .start = start_people_check },
     { .name = "tables show", .loop = tables_show },
-    { .name = "tables reload", .wait = tables_reload_wait },
+    { .name = "tables reload", .start = start_tables_reload },
 };
 
 const struct verb *address_verb_find(const char *name)

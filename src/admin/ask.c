@@ -2,6 +2,9 @@
 #include "admin/ask.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +15,10 @@
 
 enum { WAIT_S = 60, STATUS_REFUSED = 3 };
 
-static int connect_to(const char *path)
+static int connect_to(const char *path, unsigned wait_s)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    struct timeval wait = { .tv_sec = WAIT_S };
+    struct timeval wait = { .tv_sec = wait_s > 0 ? wait_s : WAIT_S };
     if (strlen(path) >= sizeof address.sun_path) {
         errno = ENAMETOOLONG;
         return -1;
@@ -35,23 +38,58 @@ static int connect_to(const char *path)
     return fd;
 }
 
-int ask(const char *path, const json_t *request, json_t **reply_r)
+/* The next line of the answer; NULL: there is none. */
+static json_t *next_line(FILE *stream)
+{
+    json_error_t error;
+    return json_loadf(stream, JSON_DISABLE_EOF_CHECK, &error);
+}
+
+/* The daemon said how many bytes it takes. False: they are not there, or it went away. */
+static bool send_content(FILE *from, FILE *stream, json_int_t size)
+{
+    char piece[16 * 1024];
+    while (size > 0) {
+        size_t wanted = size < (json_int_t)sizeof piece ? (size_t)size : sizeof piece;
+        size_t got = fread(piece, 1, wanted, from);
+        if (got == 0 || fwrite(piece, 1, got, stream) != got)
+            break;
+        size -= (json_int_t)got;
+    }
+    return fflush(stream) == 0 && size == 0;
+}
+
+/* Both directions of a conversation over two streams: one stream cannot change its direction on a socket. */
+static json_t *converse(const struct ask *question, FILE *out, FILE *in)
+{
+    (void)signal(SIGPIPE, SIG_IGN); /* a daemon that goes away is told in words */
+    if (json_dumpf(question->request, out, JSON_COMPACT) != 0 || fputc('\n', out) == EOF || fflush(out) != 0)
+        return NULL;
+    json_t *reply = next_line(in);
+    const json_t *size = json_object_get(reply, "send");
+    if (size == NULL || question->content == NULL)
+        return reply;
+    (void)send_content(question->content, out, json_integer_value(size)); /* where it fails, the answer says why */
+    json_decref(reply);
+    return next_line(in);
+}
+
+int ask(const struct ask *question, json_t **reply_r)
 {
     *reply_r = NULL;
-    int fd = connect_to(path);
-    FILE *stream = fd != -1 ? fdopen(fd, "r+") : NULL;
-    if (stream == NULL) {
-        (void)fprintf(stderr, "ovvm: the daemon cannot be reached at %s: %s\n", path, strerror(errno));
+    int fd = connect_to(question->path, question->wait_s);
+    int copy = fd != -1 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    FILE *in = fd != -1 ? fdopen(fd, "r") : NULL;
+    FILE *out = copy != -1 ? fdopen(copy, "w") : NULL;
+    if (in == NULL || out == NULL) {
+        (void)fprintf(stderr, "ovvm: the daemon cannot be reached at %s: %s\n", question->path, strerror(errno));
         if (errno == ENOENT || errno == ECONNREFUSED)
             (void)fputs("ovvm: is ovvmd running, and with this configuration?\n", stderr);
-        if (fd != -1)
-            (void)close(fd);
-        return ASK_UNREACHABLE;
+        return ASK_UNREACHABLE; /* the process ends: descriptors go with it */
     }
-    json_error_t error;
-    if (json_dumpf(request, stream, JSON_COMPACT) == 0 && fputc('\n', stream) != EOF && fflush(stream) == 0)
-        *reply_r = json_loadf(stream, JSON_DISABLE_EOF_CHECK, &error);
-    (void)fclose(stream);
+    *reply_r = converse(question, out, in);
+    (void)fclose(out);
+    (void)fclose(in);
     if (*reply_r == NULL) {
         (void)fputs("ovvm: the daemon did not answer\n", stderr);
         return ASK_UNREACHABLE;

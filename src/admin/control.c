@@ -10,6 +10,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,55 +24,44 @@ struct control {
     struct evconnlistener *listener;
     struct client *clients;
     unsigned client_count;
-    bool closing; /* freed with its last client, whose question the ledger or the tables still have */
     char path[108];
 };
 
 struct client {
+    struct verb_call call; /* first: verb_answer gets back to the client */
     struct control *control;
     struct bufferevent *stream;
     struct client *next, **link;
     const struct verb *verb;
-    json_t *request, *reply;
     struct store_job job;
     bool working, gone;
 };
 
 static void client_free(struct client *client)
 {
-    if (client->working) { /* the ledger still has it */
+    if (client->working && client->call.content_left > 0) {
+        client->working = false;
+        client->call.gone(&client->call);
+    }
+    if (client->working) { /* the verb still has it */
         client->gone = true;
         return;
     }
-    struct control *control = client->control;
     *client->link = client->next;
     if (client->next != NULL)
         client->next->link = client->link;
-    control->client_count--;
-    json_decref(client->request);
-    json_decref(client->reply);
+    client->control->client_count--;
+    json_decref(client->call.request);
+    json_decref(client->call.reply);
     bufferevent_free(client->stream);
     mem_free(client);
-    if (control->closing && control->client_count == 0)
-        mem_free(control);
 }
 
-static void answer(struct client *client, const struct err *err)
+static void send_line(struct client *client, const json_t *reply)
 {
-    json_t *reply = client->reply;
-    if (err != NULL) {
-        json_t *failure = json_pack("{s:b, s:s, s:i}", "ok", 0, "error", err->text, "status",
-                                    err->id == ERR_NOT_FOUND                                   ? 1
-                                    : err->id == ERR_BAD_CONTENT || err->id == ERR_BAD_ADDRESS ? 2
-                                                                                               : 3);
-        json_decref(reply);
-        client->reply = reply = failure;
-    } else if (reply != NULL) {
-        (void)json_object_set_new(reply, "ok", json_true());
-    }
     char *text = reply != NULL ? json_dumps(reply, JSON_COMPACT) : NULL;
-    if (text == NULL) {
-        client_free(client);
+    if (text == NULL) { /* no memory: the connection ends without an answer */
+        bufferevent_trigger_event(client->stream, BEV_EVENT_ERROR, BEV_OPT_DEFER_CALLBACKS);
         return;
     }
     (void)evbuffer_add_printf(bufferevent_get_output(client->stream), "%s\n", text);
@@ -79,83 +69,138 @@ static void answer(struct client *client, const struct err *err)
     bufferevent_enable(client->stream, EV_WRITE);
 }
 
-static int ledger_work(struct db *db, void *arg, struct err *err)
+static int exit_status(enum err_id id)
 {
-    struct client *client = arg;
-    json_object_clear(client->reply);
-    return client->verb->ledger(db, client->request, client->reply, err);
+    return id == ERR_NOT_FOUND ? 1 : id == ERR_BAD_CONTENT || id == ERR_BAD_ADDRESS ? 2 : 3;
 }
 
-static void waited(void *arg, const struct err *err)
+static void answer(struct client *client, const struct err *err)
 {
-    struct client *client = arg;
+    struct verb_call *call = &client->call;
+    if (err != NULL) {
+        json_t *failure = json_pack("{s:b, s:s, s:i}", "ok", 0, "error", err->text, "status", exit_status(err->id));
+        json_decref(call->reply);
+        call->reply = failure;
+    } else if (call->reply != NULL) {
+        (void)json_object_set_new(call->reply, "ok", json_true());
+    }
+    send_line(client, call->reply);
+}
+
+void verb_answer(struct verb_call *call, const struct err *err)
+{
+    struct client *client = (struct client *)call;
     client->working = false;
+    call->content_left = 0;
     if (client->gone)
         client_free(client);
     else
         answer(client, err);
 }
 
+static int ledger_work(struct db *db, void *arg, struct err *err)
+{
+    struct client *client = arg;
+    json_object_clear(client->call.reply);
+    if (client->verb->active && instance_check_active(db, err) == -1)
+        return -1;
+    return client->verb->ledger(db, &client->call, err);
+}
+
 static void ledger_done(void *arg, const struct err *err)
 {
     struct client *client = arg;
-    client->working = false;
-    if (client->gone) {
-        client_free(client);
-        return;
-    }
     if (err == NULL && client->verb->loop != NULL)
-        client->verb->loop(&client->control->options, client->reply);
-    if (err == NULL && client->verb->wait != NULL) {
-        client->working = true;
-        client->verb->wait(&client->control->options, client->request, client->reply, waited, client);
-        return;
-    }
-    answer(client, err);
+        client->verb->loop(&client->call);
+    verb_answer(&client->call, err);
 }
+
+/* --- bytes behind the request --- */
+
+static void take_content(struct client *client)
+{
+    struct verb_call *call = &client->call;
+    struct evbuffer *input = bufferevent_get_input(client->stream);
+    bool room = true;
+    while (room && call->content_left > 0) {
+        struct evbuffer_iovec piece;
+        if (evbuffer_peek(input, -1, NULL, &piece, 1) < 1 || piece.iov_len == 0)
+            break;
+        size_t size = piece.iov_len < call->content_left ? piece.iov_len : (size_t)call->content_left;
+        uint8_t copy[4096];
+        size = size < sizeof copy ? size : sizeof copy;
+        (void)evbuffer_remove(input, copy, size);
+        call->content_left -= size;
+        room = call->content(call, span_of(copy, size), call->content_left == 0);
+    }
+    if (client->gone)
+        return;
+    if (room && call->content_left > 0)
+        (void)bufferevent_enable(client->stream, EV_READ);
+    else
+        (void)bufferevent_disable(client->stream, EV_READ);
+}
+
+void verb_want_content(struct verb_call *call, uint64_t size)
+{
+    struct client *client = (struct client *)call;
+    json_t *line = json_pack("{s:I}", "send", (json_int_t)size);
+    call->content_left = size;
+    send_line(client, line);
+    json_decref(line);
+    (void)bufferevent_enable(client->stream, EV_READ);
+}
+
+void verb_content_room(struct verb_call *call)
+{
+    take_content((struct client *)call);
+}
+
+/* --- requests --- */
 
 static void run_request(struct client *client, const char *line)
 {
     json_error_t error;
     struct err err = ERR_CLEAR;
-    client->request = json_loads(line, JSON_REJECT_DUPLICATES, &error);
-    client->reply = json_object();
-    const char *name = json_string_value(json_object_get(client->request, "verb"));
+    client->call.request = json_loads(line, JSON_REJECT_DUPLICATES, &error);
+    client->call.reply = json_object();
+    const char *name = json_string_value(json_object_get(client->call.request, "verb"));
     client->verb = name != NULL ? verb_find(name) : NULL;
-    if (client->verb == NULL || client->reply == NULL) {
+    if (client->verb == NULL || client->call.reply == NULL) {
         (void)err_set(&err, ERR_BAD_CONTENT,
-                      client->request == NULL
+                      client->call.request == NULL
                           ? "the request is no JSON object"
                           : "this daemon does not know that request; ovvm and ovvmd differ in version");
         answer(client, &err);
         return;
     }
-    const struct control_options *options = &client->control->options;
-    if (client->verb->writes && options->instance->state != INSTANCE_ACTIVE)
-        (void)err_set(&err, ERR_NOT_ACTIVE, "this instance is %s; nothing is changed in it",
-                      instance_state_name(options->instance->state));
-    if (err.id != ERR_NONE ||
-        (client->verb->before != NULL && client->verb->before(options, client->request, &err) == -1)) {
+    if (client->verb->before != NULL && client->verb->before(&client->call, &err) == -1) {
         answer(client, &err);
         return;
     }
     client->working = true;
+    if (client->verb->start != NULL) {
+        client->verb->start(&client->call);
+        return;
+    }
     if (client->verb->ledger == NULL) {
         ledger_done(client, NULL);
         return;
     }
     client->job = (struct store_job){ .work = ledger_work, .done = ledger_done, .arg = client };
     if (client->verb->writes)
-        store_write(options->store, &client->job);
+        store_write(client->control->options.store, &client->job);
     else
-        store_read(options->store, &client->job);
+        store_read(client->control->options.store, &client->job);
 }
 
 static void on_read(struct bufferevent *stream, void *arg)
 {
     struct client *client = arg;
     struct evbuffer *input = bufferevent_get_input(stream);
-    if (client->request != NULL)
+    if (client->call.content_left > 0)
+        take_content(client);
+    if (client->call.request != NULL)
         return;
     char *line = evbuffer_readln(input, NULL, EVBUFFER_EOL_LF);
     if (line != NULL) {
@@ -171,7 +216,7 @@ static void on_written(struct bufferevent *stream, void *arg)
 {
     (void)stream;
     struct client *client = arg;
-    if (client->request != NULL && !client->working)
+    if (client->call.request != NULL && !client->working)
         client_free(client);
 }
 
@@ -180,6 +225,24 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
     (void)stream;
     if ((what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) != 0)
         client_free(arg);
+}
+
+/* Who asks, as the kernel says. */
+static void name_operator(evutil_socket_t fd, char *to_r, size_t room)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    struct passwd entry, *found = NULL;
+    char texts[1024];
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == -1) {
+        (void)snprintf(to_r, room, "unknown");
+        return;
+    }
+    (void)getpwuid_r(peer.uid, &entry, texts, sizeof texts, &found);
+    if (found != NULL)
+        (void)snprintf(to_r, room, "%s", found->pw_name);
+    else
+        (void)snprintf(to_r, room, "uid %u", (unsigned)peer.uid);
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
@@ -197,6 +260,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         return;
     }
     client->control = control;
+    client->call.options = &control->options;
+    name_operator(fd, client->call.who, sizeof client->call.who);
     client->stream = stream;
     client->link = &control->clients;
     client->next = control->clients;
@@ -262,7 +327,7 @@ void control_unlink(const struct control *control)
         (void)unlink(control->path);
 }
 
-void control_free(struct control *control)
+void control_stop(struct control *control)
 {
     if (control == NULL)
         return;
@@ -270,10 +335,19 @@ void control_free(struct control *control)
     (void)unlink(control->path);
     for (struct client *client = control->clients, *next; client != NULL; client = next) {
         next = client->next;
+        if (client->call.content_left > 0)
+            client_free(client);
+    }
+}
+
+void control_free(struct control *control)
+{
+    if (control == NULL)
+        return;
+    for (struct client *client = control->clients, *next; client != NULL; client = next) {
+        next = client->next;
+        client->working = false; /* nothing can answer it any more */
         client_free(client);
     }
-    if (control->client_count == 0)
-        mem_free(control);
-    else
-        control->closing = true;
+    mem_free(control);
 }

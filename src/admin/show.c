@@ -330,3 +330,54 @@ void show_tables(const json_t *reply)
         (void)putchar('\n');
     }
 }
+
+/* --- what was done; bundles --- */
+
+void show_done(const json_t *reply)
+{
+    put_safe(text(reply, "said"), 0);
+    (void)putchar('\n');
+}
+
+static void put_fact(const char *name, const char *value)
+{
+    if (value[0] == '\0')
+        return;
+    (void)printf("%-12s ", name);
+    put_safe(value, 0);
+    (void)putchar('\n');
+}
+
+void show_bundle(const json_t *reply)
+{
+    const char *name;
+    size_t index;
+    json_t *value;
+    put_fact("bundle", text(reply, "bundle"));
+    put_fact("kind", text(reply, "kind"));
+    put_fact("made", text(reply, "made"));
+    put_fact("by", text(reply, "program"));
+    put_fact("node", text(reply, "node"));
+    put_fact("domain", text(reply, "domain"));
+    (void)printf("%-12s %lld\n", "generation", number(reply, "generation"));
+    put_fact("checksum", text(reply, "checksum"));
+    json_object_foreach(json_object_get(reply, "counts"), name, value)
+    {
+        (void)printf("%12lld ", (long long)json_integer_value(value));
+        put_safe(name, 0);
+        (void)putchar('\n');
+    }
+    put_fact("state", text(reply, "state"));
+    json_array_foreach(json_object_get(reply, "host_side"), index, value)
+    {
+        (void)fputs(index == 0 ? "\nOn the host side:\n  " : "  ", stdout);
+        put_safe(json_string_value(value), 0);
+        (void)putchar('\n');
+    }
+    json_array_foreach(json_object_get(reply, "next"), index, value)
+    {
+        (void)fputs(index == 0 ? "\nNext:\n  " : "  ", stdout);
+        put_safe(json_string_value(value), 0);
+        (void)putchar('\n');
+    }
+}

@@ -16,5 +16,9 @@ void show_people(const json_t *reply);
 void show_people_check(const json_t *reply);
 void show_tables(const json_t *reply);
 void show_reload(const json_t *reply);
+/* The one sentence about what was done. */
+void show_done(const json_t *reply);
+/* A bundle: `reply` is its manifest, with what its command added. */
+void show_bundle(const json_t *reply);
 
 #endif

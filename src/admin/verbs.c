@@ -3,6 +3,7 @@
 
 #include "admin/addresses.h"
 #include "base/clock.h"
+#include "relocate/transition.h"
 #include "store/item.h"
 #include "store/track.h"
 
@@ -39,9 +40,9 @@ json_t *verb_text(struct span bytes)
 
 /* --- status --- */
 
-static int status_ledger(struct db *db, const json_t *request, json_t *reply, struct err *err)
+static int status_ledger(struct db *db, const struct verb_call *call, struct err *err)
 {
-    (void)request;
+    json_t *reply = call->reply;
     struct queue_depth depths[QUEUES];
     if (queue_depths(db, depths, err) == -1)
         return -1;
@@ -109,8 +110,33 @@ static void status_smtp(const struct gateway *gateway, json_t *reply)
     }
 }
 
-static void status_loop(const struct control_options *options, json_t *reply)
+/* What concerns the whole instance; where no mail flows comes first. */
+static void warn_of_state(const struct control_options *options, json_t *reply)
 {
+    char next[ERR_TEXT_SIZE];
+    transition_next(options->instance, next, sizeof next);
+    if (next[0] != '\0') {
+        char text[80];
+        (void)snprintf(text, sizeof text, "this instance is %s, no mail flows",
+                       instance_state_name(options->instance->state));
+        warn(reply, text, next);
+        (void)json_object_set_new(reply, "bundle", json_string(options->instance->bundle));
+    }
+    if (tables_problem(options->tables) != NULL)
+        warn(reply, tables_problem(options->tables),
+             "correct the file, then ovvm tables reload; until then the former tables are in use");
+    else if (!(*tables_current(options->tables))->has_ovdfile)
+        warn(reply, "there is no Ovdfile.dat: every node that a link leads to may send mail to the Internet",
+             "list the nodes in Ovdfile.dat in the tables folder, see ovvm-tables(5)");
+    if (!store_writable(options->store))
+        warn(reply, "the ledger cannot be written",
+             "make room on the disk of the state directory; mail resumes by itself");
+}
+
+static void status_loop(struct verb_call *call)
+{
+    const struct control_options *options = call->options;
+    json_t *reply = call->reply;
     struct store_figures figures = store_figures(options->store);
     (void)json_object_set_new(reply, "version", json_string(OVVM_VERSION));
     (void)json_object_set_new(reply, "node", json_string(options->conf->connector.node.text));
@@ -123,20 +149,13 @@ static void status_loop(const struct control_options *options, json_t *reply)
                                         "jobs", (json_int_t)figures.jobs, "commits", (json_int_t)figures.commits,
                                         "log_bytes", (json_int_t)figures.wal_bytes));
     (void)json_object_set_new(reply, "warnings", json_array());
-    if (tables_problem(options->tables) != NULL)
-        warn(reply, tables_problem(options->tables),
-             "correct the file, then ovvm tables reload; until then the former tables are in use");
-    else if (!(*tables_current(options->tables))->has_ovdfile)
-        warn(reply, "there is no Ovdfile.dat: every node that a link leads to may send mail to the Internet",
-             "list the nodes in Ovdfile.dat in the tables folder, see ovvm-tables(5)");
-    if (!store_writable(options->store))
-        warn(reply, "the ledger cannot be written",
-             "make room on the disk of the state directory; mail resumes by itself");
+    warn_of_state(options, reply);
     json_t *links = json_array();
-    for (size_t i = 0; i < gateway_link_count(options->gateway); i++)
+    for (size_t i = 0; options->instance->state == INSTANCE_ACTIVE && i < gateway_link_count(options->gateway); i++)
         (void)json_array_append_new(links, link_status(options->gateway, i, reply));
     (void)json_object_set_new(reply, "links", links);
-    status_smtp(options->gateway, reply);
+    if (options->instance->state == INSTANCE_ACTIVE)
+        status_smtp(options->gateway, reply);
     json_t *queues = json_object_get(reply, "queues");
     size_t index;
     json_t *queue;
@@ -194,8 +213,10 @@ static int list_keys(struct db *db, const json_t *request, int64_t *keys_r, size
     return found == -1 ? -1 : 0;
 }
 
-static int list_ledger(struct db *db, const json_t *request, json_t *reply, struct err *err)
+static int list_ledger(struct db *db, const struct verb_call *call, struct err *err)
 {
+    const json_t *request = call->request;
+    json_t *reply = call->reply;
     int64_t keys[LIST_LIMIT];
     size_t count = 0;
     if (list_keys(db, request, keys, &count, err) == -1)
@@ -215,8 +236,10 @@ static int list_ledger(struct db *db, const json_t *request, json_t *reply, stru
     return 0;
 }
 
-static int show_ledger(struct db *db, const json_t *request, json_t *reply, struct err *err)
+static int show_ledger(struct db *db, const struct verb_call *call, struct err *err)
 {
+    const json_t *request = call->request;
+    json_t *reply = call->reply;
     const char *id = json_string_value(json_object_get(request, "id"));
     struct ulid ulid;
     int64_t key = 0;
@@ -292,8 +315,10 @@ static int add_waiting(struct db *db, const char *letter, json_t *waiting, struc
     return found == -1 ? -1 : 0;
 }
 
-static int trace_ledger(struct db *db, const json_t *request, json_t *reply, struct err *err)
+static int trace_ledger(struct db *db, const struct verb_call *call, struct err *err)
 {
+    const json_t *request = call->request;
+    json_t *reply = call->reply;
     const char *what = json_string_value(json_object_get(request, "what"));
     struct letters letters = { .count = 0 };
     struct ulid ulid;
@@ -323,6 +348,14 @@ static const struct verb verbs[] = {
     { .name = "queue list", .ledger = list_ledger },
     { .name = "queue show", .ledger = show_ledger },
     { .name = "trace", .ledger = trace_ledger },
+    { .name = "queue requeue", .start = verb_queue_change },
+    { .name = "queue return", .start = verb_queue_change },
+    { .name = "queue delete", .start = verb_queue_change },
+    { .name = "queue hold", .start = verb_queue_change },
+    { .name = "queue release", .start = verb_queue_change },
+    { .name = "queue import", .start = verb_queue_import },
+    { .name = "relocate begin", .start = verb_relocate_begin },
+    { .name = "relocate moved", .writes = true, .ledger = verb_relocate_moved, .loop = verb_relocate_moved_done },
 };
 
 const struct verb *verb_find(const char *name)

@@ -77,32 +77,42 @@ void gateway_again(struct gateway *gateway, struct store_job *job)
     loop_timer_set(&gateway->again_timer, AGAIN_US);
 }
 
-static struct pump *pump_of(struct gateway *gateway, enum queue queue, const char *door)
+struct pump *gateway_pump(struct gateway *gateway, enum queue queue, const char *door)
 {
-    if (queue == QUEUE_HOST_IN)
+    switch (queue) {
+    case QUEUE_HOST_IN:
         return &gateway->host_in;
-    if (queue == QUEUE_MAIL_IN)
+    case QUEUE_MAIL_IN:
         return &gateway->mail_in;
-    if (queue == QUEUE_MAIL_OUT)
+    case QUEUE_MAIL_OUT:
         return &gateway->mail_out;
-    for (size_t i = 0; queue == QUEUE_HOST_OUT && i < gateway->neighbour_count; i++)
-        if (strcmp(gateway->neighbours[i].pump.door, door) == 0)
-            return &gateway->neighbours[i].pump;
+    case QUEUE_HOST_OUT:
+        for (size_t i = 0; i < gateway->neighbour_count; i++)
+            if (strcmp(gateway->neighbours[i].pump.door, door) == 0)
+                return &gateway->neighbours[i].pump;
+        break;
+    case QUEUE_GONE:
+    case QUEUES:
+        break;
+    }
     return NULL;
 }
 
 void gateway_wake(struct gateway *gateway, enum queue queue, const char *door)
 {
-    struct pump *pump = queue != QUEUE_HOST_OUT || door != NULL ? pump_of(gateway, queue, door) : NULL;
+    if (queue == QUEUE_HOST_OUT && door == NULL) {
+        for (size_t i = 0; i < gateway->neighbour_count; i++)
+            pump_wake(&gateway->neighbours[i].pump);
+        return;
+    }
+    struct pump *pump = gateway_pump(gateway, queue, door);
     if (pump != NULL)
         pump_wake(pump);
-    for (size_t i = 0; queue == QUEUE_HOST_OUT && door == NULL && i < gateway->neighbour_count; i++)
-        pump_wake(&gateway->neighbours[i].pump);
 }
 
 void gateway_arrived(struct gateway *gateway, const struct item *item, struct buf *content)
 {
-    struct pump *pump = pump_of(gateway, item->queue, item->door);
+    struct pump *pump = gateway_pump(gateway, item->queue, item->door);
     gateway_count(gateway, item->queue, 1);
     hot_add(&gateway->hot, item, content);
     if (pump != NULL)
@@ -207,6 +217,8 @@ static void purge_done(void *arg, const struct err *err)
 {
     struct gateway *gateway = arg;
     gateway->purging = false;
+    if (gateway->draining) /* an instance that moves stays as its bundle shows it */
+        return;
     loop_timer_set(&gateway->purge_timer, err == NULL && gateway->purge_more ? PURGE_PAUSE_US : PURGE_IDLE_US);
 }
 
@@ -369,35 +381,46 @@ static void door_closed(void *arg)
     check_drained(gateway);
 }
 
+static void tell_closers(struct gateway *gateway)
+{
+    while (gateway->closer_count > 0) {
+        gateway->closer_count--;
+        gateway->closers[gateway->closer_count].closed(gateway->closers[gateway->closer_count].arg);
+    }
+}
+
+static bool in_hand(const struct gateway *gateway)
+{
+    return gateway->doors_open > 0 || gateway->translating > 0 || store_backlog(gateway->store) > 0 ||
+           gateway->again != NULL;
+}
+
 /* The doors are closed; what is still on its way into the ledger may arrive. */
 static void check_drained(void *arg)
 {
     struct gateway *gateway = arg;
-    bool busy = gateway->doors_open > 0 || gateway->translating > 0 || store_backlog(gateway->store) > 0 ||
-                gateway->again != NULL;
-    if (busy && clock_steady() < gateway->drain_until) {
+    if (in_hand(gateway) && clock_steady() < gateway->drain_until) {
         loop_timer_set(&gateway->drain_timer, 10000);
         return;
     }
-    if (gateway->closed != NULL) {
-        void (*closed)(void *arg) = gateway->closed;
-        gateway->closed = NULL;
-        closed(gateway->closed_arg);
-    }
+    gateway->drained = true;
+    tell_closers(gateway);
 }
 
 void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void *arg), void *arg)
 {
+    if (gateway->closer_count < CLOSERS_MAX) {
+        gateway->closers[gateway->closer_count].closed = closed;
+        gateway->closers[gateway->closer_count++].arg = arg;
+    }
+    if (!gateway->active || gateway->drained) {
+        tell_closers(gateway);
+        return;
+    }
     if (gateway->draining)
         return;
     gateway->draining = true;
-    gateway->closed = closed;
-    gateway->closed_arg = arg;
     gateway->drain_until = clock_steady() + 2 * wait_us + CLOCK_SECOND;
-    if (!gateway->active) {
-        closed(arg);
-        return;
-    }
     loop_timer_unset(&gateway->purge_timer);
     gateway->doors_open = (unsigned)gateway->neighbour_count + 2;
     smtp_server_drain(gateway->server, wait_us, door_closed, gateway);
@@ -413,6 +436,16 @@ void gateway_halt(struct gateway *gateway)
     gateway->draining = true;
     translator_free(gateway->translator); /* jobs that are there fail, and their letters stay in the ledger */
     gateway->translator = NULL;
+}
+
+bool gateway_at_rest(const struct gateway *gateway)
+{
+    return !gateway->active || (gateway->drained && !in_hand(gateway));
+}
+
+void gateway_deactivate(struct gateway *gateway)
+{
+    gateway->active = false;
 }
 
 void gateway_free(struct gateway *gateway)

@@ -14,6 +14,7 @@
 #include "smtp/client.h"
 #include "smtp/server.h"
 #include "store/instance.h"
+#include "store/item.h"
 #include "store/store.h"
 #include "translator/zygote.h"
 
@@ -31,8 +32,13 @@ struct gateway_options {
     const struct instance *instance;
 };
 int gateway_new(const struct gateway_options *options, struct gateway **gateway_r, struct err *err);
-/* Takes no more letters, finishes what is in hand within `wait_us`, then calls `closed`. */
+/* Takes no more letters, finishes what is in hand within `wait_us`, then calls `closed`. At once where that was done
+ * before; at most two may wait for the end of one drain. */
 void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void *arg), void *arg);
+/* After a drain: is nothing on its way any more, so that the ledger stays as it is? */
+bool gateway_at_rest(const struct gateway *gateway);
+/* After a drain: the instance moved away, the doors stay closed until the daemon is started anew. */
+void gateway_deactivate(struct gateway *gateway);
 /* Gives up what was not finished in time; before the ledger is closed. */
 void gateway_halt(struct gateway *gateway);
 /* After `closed` and gateway_halt. */
@@ -40,6 +46,32 @@ void gateway_free(struct gateway *gateway);
 
 /* It stopped the loop because it cannot go on; to be started anew. */
 bool gateway_failed(const struct gateway *gateway);
+
+/* An operator's change to one letter (QU-07). One ledger job holds the change, a row of the audit and one of the
+ * letter's history. */
+enum gateway_order {
+    ORDER_REQUEUE, /* quarantined or deferred: ready, due now, as if never tried */
+    ORDER_RETURN,  /* a report to its sender, then gone */
+    ORDER_DELETE,
+    ORDER_HOLD,
+    ORDER_RELEASE,
+    ORDERS
+};
+struct gateway_change {
+    enum gateway_order order;
+    struct ulid id;
+    const char *who; /* the operator, for the audit */
+    /* Once. `said` is one sentence about what was done. NOT_FOUND: no such letter, or nothing to do; REFUSED and BUSY
+     * with what to do instead. */
+    void (*done)(void *arg, const char *said, const struct err *err);
+    void *arg;
+};
+/* `change` must live until `done`. False: out of memory, `done` is not called. */
+bool gateway_change(struct gateway *gateway, const struct gateway_change *change);
+/* A letter that came with `ovvm queue import` is in the ledger, held. */
+void gateway_imported(struct gateway *gateway, enum queue queue);
+/* May a letter be imported: is the instance active, and the door (host_out) a link of ours? REFUSED. */
+int gateway_import_allowed(const struct gateway *gateway, enum queue queue, const char *door, struct err *err);
 
 /* For status. */
 size_t gateway_link_count(const struct gateway *gateway);

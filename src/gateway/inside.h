@@ -23,12 +23,14 @@ struct neighbour {
     bool wanted[8];            /* by stream: the link waits for a file */
 };
 
+enum { CLOSERS_MAX = 2 /* who may wait for the end of a drain */ };
+
 struct gateway {
     struct loop *loop;
     struct store *store;
     const struct conf *conf;
     struct border border;
-    bool active, draining, failed;
+    bool active, draining, drained, failed;
     struct store_listener listener;
     uint64_t depth[QUEUES]; /* letters that are not in quarantine */
     bool doors_slowed;
@@ -63,8 +65,11 @@ struct gateway {
     unsigned doors_open;
     int64_t drain_until;
     struct loop_timer drain_timer;
-    void (*closed)(void *arg);
-    void *closed_arg;
+    struct {
+        void (*closed)(void *arg);
+        void *arg;
+    } closers[CLOSERS_MAX];
+    unsigned closer_count;
 };
 
 /* gateway.c */
@@ -79,6 +84,8 @@ void gateway_again(struct gateway *gateway, struct store_job *job);
 void gateway_arrived(struct gateway *gateway, const struct item *item, struct buf *content);
 /* Whoever consumes the queue looks into it. `door` is the link for host_out; NULL: all. */
 void gateway_wake(struct gateway *gateway, enum queue queue, const char *door);
+/* The pump that feeds the consumer of this queue; NULL: there is none (no such link). */
+struct pump *gateway_pump(struct gateway *gateway, enum queue queue, const char *door);
 /* An NJE job id, 0 where none is at hand just now (translations wait); entry time of the next file. */
 unsigned gateway_job_id(struct gateway *gateway);
 int64_t gateway_entry_time(struct gateway *gateway);

@@ -77,7 +77,7 @@ void pump_close(struct pump *pump)
 
 int64_t pump_take(struct pump *pump)
 {
-    if (pump->flight_count == PUMP_FLIGHT_MAX)
+    if (pump->flight_count >= PUMP_FLIGHT_MAX)
         return 0;
     while (pump->ahead_next < pump->ahead_count) {
         int64_t key = pump->ahead[pump->ahead_next++].key;
@@ -91,6 +91,14 @@ int64_t pump_take(struct pump *pump)
         scan(pump);
     }
     return 0;
+}
+
+bool pump_claim(struct pump *pump, int64_t key)
+{
+    if (in_flight(pump, key) || pump->flight_count == PUMP_FLIGHT_MAX + PUMP_CLAIMS_MAX)
+        return false;
+    pump->flight[pump->flight_count++] = key;
+    return true;
 }
 
 void pump_release(struct pump *pump, int64_t key)

@@ -10,7 +10,7 @@
 #include "store/item.h"
 #include "store/store.h"
 
-enum { PUMP_FLIGHT_MAX = 64, PUMP_AHEAD = 2 * PUMP_FLIGHT_MAX };
+enum { PUMP_FLIGHT_MAX = 64, PUMP_CLAIMS_MAX = 16 /* beside those in flight */, PUMP_AHEAD = 2 * PUMP_FLIGHT_MAX };
 
 struct pump {
     struct store *store;
@@ -21,7 +21,7 @@ struct pump {
     /* the pump's own */
     struct item_due ahead[PUMP_AHEAD];
     size_t ahead_count, ahead_next;
-    int64_t flight[PUMP_FLIGHT_MAX];
+    int64_t flight[PUMP_FLIGHT_MAX + PUMP_CLAIMS_MAX];
     size_t flight_count;
     struct store_job job;
     bool scanning, scan_again, more;
@@ -37,6 +37,9 @@ int pump_init(struct pump *pump, struct loop *loop, struct store *store, enum qu
 void pump_close(struct pump *pump);
 /* The next due item's key, now in flight; 0: none at the moment, `ready` will be called. */
 int64_t pump_take(struct pump *pump);
+/* Keeps an item from being taken while somebody else changes it; pump_release gives it back. False: it is being worked
+ * on just now, or too many are claimed. */
+bool pump_claim(struct pump *pump, int64_t key);
 /* The item is no longer worked on: it left, or waits with a new due time. */
 void pump_release(struct pump *pump, int64_t key);
 /* A new item of this queue and door, due now, was committed: the ordinary case needs no look into the ledger. */

@@ -31,6 +31,14 @@ void db_close(struct db *db);
 /* Runs a statement to its end, rows ignored. Number of rows changed, or -1. */
 int64_t db_run(struct db *db, struct err *err, const char *sql, const char *types, ...);
 
+/* The same where the number of parameters is known only when it runs. `type` as above. */
+struct db_value {
+    char type;
+    int64_t number;
+    struct span bytes; /* t: UTF-8; b */
+};
+int64_t db_run_values(struct db *db, struct err *err, const char *sql, const struct db_value *values, size_t count);
+
 struct db_rows {
     struct db *db;
     void *statement;

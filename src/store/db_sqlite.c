@@ -190,6 +190,35 @@ int64_t db_run(struct db *db, struct err *err, const char *sql, const char *type
     return changed;
 }
 
+int64_t db_run_values(struct db *db, struct err *err, const char *sql, const struct db_value *values, size_t count)
+{
+    sqlite3_stmt *statement = prepare(db, sql, err);
+    if (statement == NULL)
+        return -1;
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < count && code == SQLITE_OK; i++) {
+        struct span bytes = values[i].bytes;
+        int at = (int)i + 1;
+        if (values[i].type == 'i')
+            code = sqlite3_bind_int64(statement, at, values[i].number);
+        else if (values[i].type == 't')
+            code = sqlite3_bind_text64(statement, at, (const char *)bytes.at, bytes.size, SQLITE_STATIC, SQLITE_UTF8);
+        else if (values[i].type == 'b')
+            code = sqlite3_bind_blob64(statement, at, bytes.at, bytes.size, SQLITE_STATIC);
+        else
+            code = sqlite3_bind_null(statement, at);
+    }
+    int64_t changed = -1;
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code == SQLITE_DONE)
+        changed = sqlite3_changes64(db->sqlite);
+    else
+        (void)failed(db, err, sql);
+    release(statement);
+    return changed;
+}
+
 static int query(struct db *db, struct db_rows *rows, struct err *err, const char *sql, const char *types,
                  va_list arguments)
 {

@@ -10,7 +10,7 @@
 
 static const char *const state_names[INSTANCE_STATES] = {
     [INSTANCE_ACTIVE] = "active",     [INSTANCE_EXPORTING] = "exporting", [INSTANCE_MOVED] = "moved",
-    [INSTANCE_IMPORTED] = "imported", [INSTANCE_REHEARSAL] = "rehearsal",
+    [INSTANCE_IMPORTED] = "imported", [INSTANCE_REHEARSAL] = "rehearsal", [INSTANCE_DONE] = "done",
 };
 
 const char *instance_state_name(enum instance_state state)
@@ -84,6 +84,24 @@ static int fill_new(struct db *db, const char *machine, const char *path, struct
     return changed == -1 ? -1 : 0;
 }
 
+int instance_write(struct db *db, const struct instance *instance, struct err *err)
+{
+    return db_run(db, err, "UPDATE instance SET state = ?1, lineage = ?2, generation = ?3, bundle = ?4", "ttit",
+                  state_names[instance->state], instance->lineage, instance->generation, instance->bundle) == -1
+               ? -1
+               : 0;
+}
+
+int instance_adopt(struct db *db, const char *state_path, struct err *err)
+{
+    char machine[sizeof((struct instance *)0)->machine];
+    char path[sizeof((struct instance *)0)->path];
+    read_machine(machine, sizeof machine);
+    if (read_path(state_path, path, sizeof path, err) == -1)
+        return -1;
+    return db_run(db, err, "UPDATE instance SET machine = ?1, path = ?2", "tt", machine, path) == -1 ? -1 : 0;
+}
+
 int instance_claim(struct db *db, const char *state_path, struct instance *instance_r, struct err *err)
 {
     char machine[sizeof instance_r->machine];
@@ -105,4 +123,15 @@ int instance_claim(struct db *db, const char *state_path, struct instance *insta
                        "\"ovvm relocate adopt\"",
                        instance_r->path, path);
     return 0;
+}
+
+int instance_check_active(struct db *db, struct err *err)
+{
+    struct instance instance;
+    if (instance_read(db, &instance, err) == -1)
+        return -1;
+    return instance.state == INSTANCE_ACTIVE
+               ? 0
+               : err_set(err, ERR_NOT_ACTIVE, "this instance is %s; nothing is changed in it",
+                         instance_state_name(instance.state));
 }

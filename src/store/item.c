@@ -311,9 +311,11 @@ int item_remove(struct db *db, int64_t key, struct err *err)
         return found == -1 ? -1 : err_set(err, ERR_NOT_FOUND, "there is no such item in the queues");
     if (db_run(db, err, "DELETE FROM recipient WHERE item = ?1", "i", key) == -1)
         return -1;
-    if (size > REMOVE_AT_ONCE_MAX)
-        return db_run(db, err, "UPDATE item SET queue = 0, state = 0, door = '' WHERE key = ?1", "i", key) == -1 ? -1
-                                                                                                                 : 0;
+    if (size > REMOVE_AT_ONCE_MAX) /* its id is free at once: the letter may come back from a file */
+        return db_run(db, err, "UPDATE item SET queue = 0, state = 0, door = '', id = 'gone-' || key WHERE key = ?1",
+                      "i", key) == -1
+                   ? -1
+                   : 0;
     if (db_run(db, err, "DELETE FROM content WHERE chunk BETWEEN ?1 AND ?2", "ii", key * 65536, key * 65536 + 65535) ==
             -1 ||
         db_run(db, err, "DELETE FROM item WHERE key = ?1", "i", key) == -1)
@@ -340,7 +342,9 @@ int item_purge(struct db *db, struct err *err)
 
 int item_forget_unfinished(struct db *db, struct err *err)
 {
-    return db_run(db, err, "UPDATE item SET state = 0 WHERE queue = 0 AND state = 3", "") == -1 ? -1 : 0;
+    return db_run(db, err, "UPDATE item SET state = 0, id = 'gone-' || key WHERE queue = 0 AND state = 3", "") == -1
+               ? -1
+               : 0;
 }
 
 int queue_depths(struct db *db, struct queue_depth depths_r[QUEUES], struct err *err)

@@ -76,7 +76,8 @@ static struct itemwriter *unforgotten;
 static int forget_work(struct db *db, void *arg, struct err *err)
 {
     struct itemwriter *writer = arg;
-    int64_t marked = db_run(db, err, "UPDATE item SET state = 0 WHERE key = ?1 AND queue = 0", "i", writer->key);
+    int64_t marked = db_run(db, err, "UPDATE item SET state = 0, id = 'gone-' || key WHERE key = ?1 AND queue = 0", "i",
+                            writer->key);
     if (marked != 0)
         return marked == -1 ? -1 : 0;
     /* the first chunk failed, and with it the row; those that were under way behind it may be there */

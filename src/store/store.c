@@ -357,33 +357,34 @@ static void *checkpoint_loop(void *arg)
 
 /* --- opening and closing --- */
 
-static int lock_folder(struct store *store, const char *state, struct err *err)
+int store_lock(const char *state, int *fd_r, struct err *err)
 {
-    store->folder_fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (store->folder_fd == -1)
+    *fd_r = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd_r == -1)
         return err_set(err, ERR_CONFIG, "the state directory %.180s cannot be opened: %m", state);
-    if (flock(store->folder_fd, LOCK_EX | LOCK_NB) == -1)
-        return err_set(err, ERR_REFUSED, "another ovvmd already uses the state directory %.150s; stop it first", state);
-    return 0;
+    if (flock(*fd_r, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    (void)close(*fd_r);
+    *fd_r = -1;
+    return err_set(err, ERR_REFUSED, "another ovvmd already uses the state directory %.150s; stop it first", state);
 }
 
-static int parse_url(const char *url, char *path_r, size_t room, const char **vfs_r, struct err *err)
+int store_path(const char *url, char *path_r, size_t room, struct err *err)
 {
     static const char scheme[] = "sqlite:";
-    *vfs_r = NULL;
     if (strncmp(url, scheme, sizeof scheme - 1) != 0 || url[sizeof scheme - 1] != '/')
         return err_set(err, ERR_CONFIG, "the ledger's url \"%.150s\" is not of the form sqlite:/path", url);
     (void)snprintf(path_r, room, "%s", url + sizeof scheme - 1);
     if (strlen(url + sizeof scheme - 1) >= room)
         return err_set(err, ERR_CONFIG, "the ledger's path is longer than %zu bytes", room - 1);
-    return vfs_choose(path_r, vfs_r, err);
+    return 0;
 }
 
 static int open_databases(struct store *store, const struct store_options *options, struct err *err)
 {
     char path[512];
     const char *vfs = NULL;
-    if (parse_url(options->url, path, sizeof path, &vfs, err) == -1)
+    if (store_path(options->url, path, sizeof path, err) == -1 || vfs_choose(path, &vfs, err) == -1)
         return -1;
     struct db_options first = { .path = path, .vfs = vfs, .create = options->create };
     struct db_options further = { .path = path, .vfs = vfs };
@@ -447,7 +448,7 @@ int store_open(const struct store_options *options, struct store **store_r, stru
     (void)pthread_cond_init(&store->read_wanted, &steady);
     (void)pthread_cond_init(&store->checkpoint_wanted, &steady);
     (void)pthread_condattr_destroy(&steady);
-    if ((options->loop != NULL && lock_folder(store, options->state, err) == -1) ||
+    if ((options->loop != NULL && store_lock(options->state, &store->folder_fd, err) == -1) ||
         open_databases(store, options, err) == -1 || (options->loop != NULL && start_threads(store, err) == -1)) {
         store_close(store);
         return -1;

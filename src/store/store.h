@@ -52,6 +52,12 @@ int store_open(const struct store_options *options, struct store **store_r, stru
 /* Finishes the jobs that were handed over, runs their `done` and closes. Loop's thread. */
 void store_close(struct store *store);
 
+/* The lock that a running daemon holds on its state directory, for programs that change a stopped daemon's ledger.
+ * Released with close(). REFUSED where a daemon (or another such program) runs, CONFIG. */
+int store_lock(const char *state, int *fd_r, struct err *err);
+/* The file in a url "sqlite:/path". CONFIG. */
+int store_path(const char *url, char *path_r, size_t room, struct err *err);
+
 void store_write(struct store *store, struct store_job *job);
 void store_read(struct store *store, struct store_job *job);
 
