@@ -41,7 +41,8 @@ void test_assert_bytes(struct span found, struct span expected);
 void test_card(struct hostfile *file, const char *text);
 struct hostfile test_host_file(void);
 /* Facts of a host file; the parsed ones lie in `packed`. */
-void test_host_facts(const struct hostfile *file, enum letter_host_kind kind, struct buf *packed, struct facts *facts_r);
+void test_host_facts(const struct hostfile *file, enum letter_host_kind kind, struct buf *packed,
+                     struct facts *facts_r);
 /* Letter `letter` of the file as mail, from cms1@… to mea@example.com, as a C string in `mail`. */
 const char *test_to_mail(const struct hostfile *file, enum letter_host_kind kind, size_t letter, struct buf *mail);
 /* The mail has this text; prints the mail where it has not. */
