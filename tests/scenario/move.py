@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness import HOST, MAILNODE, Failed, Instance, Skip, Tap, check, failpoints, find, same, start, until  # noqa: E402
 from peer.ebcdic import card  # noqa: E402
-from peer.mail import Client, Sink  # noqa: E402
+from peer.mail import Client, Sink, compose  # noqa: E402
 from peer.nje import Node  # noqa: E402
-from traffic import OUTSIDE_ADDRESS, Traffic, letter, note_lines, send_note, tokens_of  # noqa: E402
+from traffic import HOST_MAILBOX, HOST_USER, OUTSIDE_ADDRESS, SENDER, Traffic, letter, note_lines, send_note, tokens_of  # noqa: E402
 
 WAIT = 20.0
 EXPORT_POINTS = ("relocate.before-exporting", "relocate.exporting", "relocate.written", "relocate.before-moved",
@@ -194,6 +194,22 @@ def whole_move(tap: Tap, build: Path, running: bool) -> None:
                 with Client(new.smtp) as client:
                     check(client.deliver(letter("M0000099")), "250")
                 host.wait_for(6, WAIT)
+                known = sql(new, "SELECT user_id FROM host_address WHERE person = (SELECT key FROM person WHERE address = "
+                                 f"CAST('{SENDER}' AS BLOB)) AND kind = 2")
+                same(known, [("X0000001",)], "the sender keeps the number that the old side gave")
+                subject = "Quarterly numbers M0000000"
+                reply = ["From: GEORGEB at MAPLEC1", "To: X0000001 at MICROSFT", f"Subject: Re: {subject}", "", "TOKEN-H0000098"]
+                check(host.send_file([card(line) for line in reply], origin=HOST_USER, dest=(MAILNODE, "X0000001"),
+                                     fn="GEORGEB", ft="NOTE", dist="SYSTEM").wait(WAIT), "C0")
+                answer = next(got for got in sink.wait_for(5, WAIT) if b"TOKEN-H0000098" in got.content)
+                same(answer.recipients, [SENDER], "who gets the answer")
+                check(b"In-Reply-To: <M0000000@" in answer.content, f"threaded: {answer.content!r}")
+                with Client(new.smtp) as client:
+                    check(client.deliver(compose("new@example.net", [HOST_MAILBOX], "Hello", "TOKEN-M0000097",
+                                                 id="M0000097")), "250")
+                host.wait_for(7, WAIT)
+                same(sql(new, "SELECT user_id FROM host_address WHERE person = (SELECT key FROM person WHERE address = "
+                              "CAST('new@example.net' AS BLOB))"), [("X0000018",)], "a new sender's number")
             same(sum(q["quarantine"] for q in new.ovvm("status")["queues"]), 1, "still in quarantine")
         with tap.case(f"{how}: the receipt makes the fence final; the new side moves on as before"):
             check("complete" in old.ovvm("relocate", "done", receipt)["said"], "done")
