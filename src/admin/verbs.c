@@ -71,16 +71,38 @@ static void warn(json_t *reply, const char *text, const char *remedy)
     (void)json_array_append_new(warnings, json_pack("{s:s, s:s}", "text", text, "remedy", remedy));
 }
 
+/* " at 14:03:11 UTC", or " by itself" where no time is set. */
+static void when_text(int64_t us, char *text_r, size_t size)
+{
+    time_t seconds = (time_t)(us / CLOCK_SECOND);
+    struct tm tm;
+    (void)gmtime_r(&seconds, &tm);
+    if (us == 0 || strftime(text_r, size, " at %H:%M:%S UTC", &tm) == 0)
+        (void)snprintf(text_r, size, " by itself");
+}
+
+static void warn_link(const char *node, const struct nje_link_figures *figures, json_t *reply)
+{
+    char text[64 + ERR_TEXT_SIZE], remedy[192], when[32];
+    when_text(figures->next_dial_us, when, sizeof when);
+    (void)snprintf(text, sizeof text, "link %s is %s%s%s", node, nje_link_state_name(figures->state),
+                   figures->last_error[0] != '\0' ? ": " : "", figures->last_error);
+    if (figures->listening[0] != '\0' && figures->next_dial_us == 0)
+        (void)snprintf(
+            remedy, sizeof remedy,
+            "start the link on the neighbour's side, which is awaited on %s, or look at both sides' definitions",
+            figures->listening);
+    else
+        (void)snprintf(remedy, sizeof remedy, "look at both sides' definitions; it is tried again%s", when);
+    warn(reply, text, remedy);
+}
+
 static json_t *link_status(const struct gateway *gateway, size_t index, json_t *reply)
 {
     struct nje_link_figures figures;
     struct name8 node = gateway_link(gateway, index, &figures);
-    if (figures.state != NJE_LINK_UP) {
-        char text[64 + ERR_TEXT_SIZE];
-        (void)snprintf(text, sizeof text, "link %s is %s%s%s", node.text, nje_link_state_name(figures.state),
-                       figures.last_error[0] != '\0' ? ": " : "", figures.last_error);
-        warn(reply, text, "look at both sides' definitions; it is tried again by itself");
-    }
+    if (figures.state != NJE_LINK_UP)
+        warn_link(node.text, &figures, reply);
     return json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:s}", "node", node.text, "state",
                      nje_link_state_name(figures.state), "peer", figures.peer, "buffer", (int)figures.buffer, "since",
                      verb_time(figures.since_us), "files_in", (json_int_t)figures.files_in, "files_out",
@@ -104,9 +126,12 @@ static void status_smtp(const struct gateway *gateway, json_t *reply)
                                         (json_int_t)client.deferred, "refused", (json_int_t)client.refused,
                                         "last_error", client.last_error));
     if (client.relay_down) {
-        char text[64 + ERR_TEXT_SIZE];
+        char text[64 + ERR_TEXT_SIZE], remedy[128], when[32];
+        when_text(client.next_try_us, when, sizeof when);
         (void)snprintf(text, sizeof text, "the relay cannot be reached: %s", client.last_error);
-        warn(reply, text, "start it, or correct [smtp-out] relay; mail waits in mail_out");
+        (void)snprintf(remedy, sizeof remedy,
+                       "start it, or correct [smtp-out] relay; mail waits in mail_out, and it is tried again%s", when);
+        warn(reply, text, remedy);
     }
 }
 
