@@ -158,8 +158,8 @@ static const struct conf_key addressing_keys[] = {
 };
 
 static const struct conf_key limit_keys[] = {
-    { "queue-depth", CONF_COUNT, AT(conf_limits, queue_depth), .fallback = "10000", .least = 10, .most = 10000000,
-      .unit = "items", .example = "10000",
+    { "queue-depth", CONF_COUNT, AT(conf_limits, queue_depth), .fallback = "5000", .least = 10, .most = 10000000,
+      .unit = "items", .example = "5000",
       .doc = "How many items a queue may hold before its producer is slowed down. Nothing is lost at this limit: the "
              "relay is asked to try again later, a neighbour waits for permission." },
     { "retry", CONF_DURATION, AT(conf_limits, retry_us), .fallback = "5m", .least = CLOCK_SECOND, .most = CLOCK_DAY,
