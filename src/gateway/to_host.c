@@ -158,7 +158,7 @@ static void encoded(void *arg, struct span output, const struct err *err)
     struct to_host *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        fail(translation, err);
+        translation_fail_translator(translation, err);
         return;
     }
     size_t before = translation->output_count;
@@ -287,10 +287,14 @@ static void facts_came(void *arg, struct span output, const struct err *err)
 {
     struct translation *translation = arg;
     struct to_host *state = translation->state;
-    struct err failure = err != NULL ? *err : ERR_CLEAR;
+    struct err failure = ERR_CLEAR;
+    if (err != NULL) {
+        translation_fail_translator(translation, err);
+        return;
+    }
     buf_clear(&state->facts_bytes);
     buf_add_span(&state->facts_bytes, output);
-    if (err == NULL && state->facts_bytes.failed)
+    if (state->facts_bytes.failed)
         (void)err_set(&failure, ERR_NO_MEMORY, "out of memory for a letter");
     if (failure.id == ERR_NONE && facts_parse(buf_span(&state->facts_bytes), &state->facts, &failure) == 0 &&
         state->facts.letter_count == 0)

@@ -93,9 +93,13 @@ static void encoded(void *arg, struct span output, const struct err *err)
     struct translation *translation = arg;
     struct to_mail *state = translation->state;
     struct err failure = ERR_CLEAR;
-    struct output *made = err == NULL ? translation_output(translation, &failure) : NULL;
+    if (err != NULL) {
+        translation_fail_translator(translation, err);
+        return;
+    }
+    struct output *made = translation_output(translation, &failure);
     if (made == NULL) {
-        fail(translation, err != NULL ? err : &failure);
+        fail(translation, &failure);
         return;
     }
     output_init(made, QUEUE_MAIL_OUT, translation->fetch.item.letter, (const char *)state->sender.at,
@@ -350,12 +354,16 @@ static void facts_came(void *arg, struct span output, const struct err *err)
 {
     struct translation *translation = arg;
     struct to_mail *state = translation->state;
-    struct err failure = err != NULL ? *err : ERR_CLEAR;
+    struct err failure = ERR_CLEAR;
+    if (err != NULL) {
+        translation_fail_translator(translation, err);
+        return;
+    }
     facts_release(&state->facts);
     state->facts = (struct facts){ .letter_count = 0 };
     buf_clear(&state->facts_bytes);
     buf_add_span(&state->facts_bytes, output);
-    if (err == NULL && state->facts_bytes.failed)
+    if (state->facts_bytes.failed)
         (void)no_memory(&failure);
     if (failure.id == ERR_NONE && facts_parse(buf_span(&state->facts_bytes), &state->facts, &failure) == 0 &&
         state->facts.rest.id != ERR_NONE)

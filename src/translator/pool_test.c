@@ -243,6 +243,30 @@ static void test_deaths(void **state)
     close_pool();
 }
 
+/* Its socket is reset then; the operator must read what killed it, not that it broke the rules. */
+static void test_killed_before_reading(void **state)
+{
+    (void)state;
+    struct test_job who = { .ended = false };
+    struct test_job job = { .ended = false };
+    open_or_fail((struct translator_options){ .children = 1 });
+    run_job(&who, TEST_PID, SPAN_EMPTY);
+    pid_t pid = 0;
+    assert_int_equal(who.output.size, sizeof pid);
+    memcpy(&pid, who.output.at, sizeof pid);
+    assert_true(pid > 1);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    assert_int_equal(submit(&job, TEST_ECHO, SPAN_LITERAL("letter")), 0);
+    while (translator_figures(fixture.pool).busy == 0)
+        (void)event_base_loop(loop_base(fixture.loop), EVLOOP_ONCE);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    wait_for(&job.ended);
+    assert_int_equal(job.err.id, ERR_TRANSLATOR_DIED);
+    assert_non_null(strstr(job.err.text, "killed by signal 9"));
+    buf_free(&who.output);
+    close_pool();
+}
+
 static void test_others_go_on(void **state)
 {
     (void)state;
@@ -534,12 +558,13 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_thousand),      cmocka_unit_test(test_input_descriptor_and_options),
         cmocka_unit_test(test_new_tables),    cmocka_unit_test(test_reported_error),
-        cmocka_unit_test(test_deaths),        cmocka_unit_test(test_others_go_on),
-        cmocka_unit_test(test_memory),        cmocka_unit_test(test_sandbox),
-        cmocka_unit_test(test_lies),          cmocka_unit_test(test_unfit),
-        cmocka_unit_test(test_wait_limit),    cmocka_unit_test(test_full_queue),
-        cmocka_unit_test(test_drain),         cmocka_unit_test(test_zygote_killed),
-        cmocka_unit_test(test_daemon_killed), cmocka_unit_test(test_any_user),
+        cmocka_unit_test(test_deaths),        cmocka_unit_test(test_killed_before_reading),
+        cmocka_unit_test(test_others_go_on),  cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_sandbox),       cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_unfit),         cmocka_unit_test(test_wait_limit),
+        cmocka_unit_test(test_full_queue),    cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_zygote_killed), cmocka_unit_test(test_daemon_killed),
+        cmocka_unit_test(test_any_user),
     };
     if (zygote_is_meant(argc, argv))
         return zygote_main(&test_ops);

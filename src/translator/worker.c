@@ -142,8 +142,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
                                     .serial = worker->job_serial,
                                     .generation = worker->generation,
                                     .output_limit = shared(worker)->options.output_limit };
-    if (size == 0) {
-        end(worker, false); /* how it died comes from the zygote */
+    if (size == 0 || (size == -1 && errno == ECONNRESET)) { /* reset: it died before it read its job */
+        end(worker, false);                                 /* how it died comes from the zygote */
     } else if (size == -1 || worker->state == WORKER_IDLE) {
         condemn(worker, ERR_TRANSLATOR_DIED, "it speaks when it is not asked, or too much");
     } else if (answer_read(span_of(&packet, (size_t)size), count, &wanted, &answer, &err) == -1) {
