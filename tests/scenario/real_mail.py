@@ -179,7 +179,8 @@ def real_note(tap: Tap, site: Site) -> None:
         same(parseaddr(letter["From"])[1].lower(), "cms1@alijku11.vm.example.org", "From")
         same(parseaddr(letter["To"])[1], ALICE, "To")
         same(parsedate_to_datetime(letter["Date"]), parsedate_to_datetime("13 Nov 1993 22:52:42 +0100"), "Date")
-        same(text_of(letter), "Test", "text")
+        # The note still says whom it was written to; who is unknown here is shown in the text, so that nobody is hidden.
+        same(text_of(letter), "To: MEA at FINFILES\n\nTest", "text")
         check(letter["Message-ID"], "Message-ID")
         same(parseaddr(letter["Return-Path"])[1].lower(), "cms1@alijku11.vm.example.org", "envelope sender")
 
