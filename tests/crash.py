@@ -13,6 +13,7 @@ from harness import Failed, Skip, Tap, check, failpoints, until
 from traffic import Traffic
 
 POINT_LIMIT = 30.0
+BATCH = 1000  # kills of one instance
 SESSIONS = 4  # of the load, and of the connector towards its relay
 
 # Copies too many that one death at a failpoint may leave where nothing else is under way: (at the host, at the sink).
@@ -86,16 +87,18 @@ def account_running(traffic: Traffic) -> str:
 
 
 def random_kills(tap: Tap, args: Namespace, url: str | None) -> None:
-    """One instance, killed `args.kills` times at random moments."""
-    with tap.case(f"killed {args.kills} times at random moments (seed {args.seed}): nothing acknowledged is lost"):
-        with Traffic(args.build, url=url, retry_limit=args.limit) as traffic:
-            chance = random.Random(args.seed)
-            for _ in range(args.kills):
-                traffic.top_up()
-                _kill_at(traffic, chance.random() ** 2)
-            traffic.ovvm.start()
-            host, sink = UNDER_LOAD
-            tap.diagnose(account(traffic, host * args.kills, sink * args.kills))
+    """Kills at random moments: `args.kills` in all, at most BATCH of one instance, so that what failed can be read."""
+    for first in range(0, args.kills, BATCH):
+        kills, seed = min(BATCH, args.kills - first), args.seed + first
+        with tap.case(f"killed {kills} times at random moments (seed {seed}): nothing acknowledged is lost"):
+            with Traffic(args.build, url=url, retry_limit=args.limit) as traffic:
+                chance = random.Random(seed)
+                for _ in range(kills):
+                    traffic.top_up()
+                    _kill_at(traffic, chance.random() ** 2)
+                traffic.ovvm.start()
+                host, sink = UNDER_LOAD
+                tap.diagnose(account(traffic, host * kills, sink * kills))
 
 
 def _kill_at(traffic: Traffic, moment: float) -> None:
