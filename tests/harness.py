@@ -352,9 +352,9 @@ class Instance:
 
     @property
     def pid(self) -> int:
-        """Of ovvmd itself, also under a wrapper."""
+        """Of ovvmd itself, also under a wrapper, be it its parent or what it was before an exec."""
         assert self.process
-        if not self.wrapper:
+        if not self.wrapper or Path(f"/proc/{self.process.pid}/comm").read_text() == "ovvmd\n":
             return self.process.pid
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[0]) if children else self.process.pid
