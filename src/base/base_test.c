@@ -5,6 +5,7 @@
 #include "base/name8.h"
 #include "base/span.h"
 #include "base/ulid.h"
+#include "base/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,6 +64,23 @@ static void buf_printf_keeps_all(void **state)
     buf_drop_front(&buf, 2);
     assert_memory_equal(buf.at, "1,2,", 4);
     buf_free(&buf);
+}
+
+/* A byte of every value at every place of a run, and behind it. */
+static void utf8_runs_end_before_what_is_not_plain(void **state)
+{
+    (void)state;
+    uint8_t text[40];
+    for (size_t place = 0; place < sizeof text; place++)
+        for (unsigned byte = 0; byte < 256; byte++) {
+            memset(text, '~', sizeof text);
+            text[sizeof text - 1] = ' ';
+            text[place] = (uint8_t)byte;
+            bool shown = byte >= 0x20 && byte < 0x7F;
+            assert_int_equal(utf8_ascii(span_of(text, sizeof text)), byte < 0x80 ? sizeof text : place);
+            assert_int_equal(utf8_printable(span_of(text, sizeof text)), shown ? sizeof text : place);
+        }
+    assert_int_equal(utf8_ascii(SPAN_EMPTY) + utf8_printable(SPAN_EMPTY), 0);
 }
 
 static void name8_refuses_what_the_host_cannot_say(void **state)
@@ -126,10 +144,15 @@ static void backoff_grows_and_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reader_stops_at_the_end),      cmocka_unit_test(reader_until_takes_lines),
-        cmocka_unit_test(slice_stays_inside),           cmocka_unit_test(buf_respects_its_limit),
-        cmocka_unit_test(buf_printf_keeps_all),         cmocka_unit_test(name8_refuses_what_the_host_cannot_say),
-        cmocka_unit_test(name8_crosses_to_ebcdic),      cmocka_unit_test(ulids_increase),
+        cmocka_unit_test(reader_stops_at_the_end),
+        cmocka_unit_test(reader_until_takes_lines),
+        cmocka_unit_test(slice_stays_inside),
+        cmocka_unit_test(buf_respects_its_limit),
+        cmocka_unit_test(buf_printf_keeps_all),
+        cmocka_unit_test(utf8_runs_end_before_what_is_not_plain),
+        cmocka_unit_test(name8_refuses_what_the_host_cannot_say),
+        cmocka_unit_test(name8_crosses_to_ebcdic),
+        cmocka_unit_test(ulids_increase),
         cmocka_unit_test(backoff_grows_and_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

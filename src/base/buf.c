@@ -78,12 +78,6 @@ static void add_number(struct buf *buf, uint64_t value, size_t size)
     buf->size += size;
 }
 
-void buf_add_u8(struct buf *buf, uint8_t value)
-{
-    if (buf_reserve(buf, 1))
-        buf->at[buf->size++] = value;
-}
-
 void buf_add_u16(struct buf *buf, uint16_t value)
 {
     add_number(buf, value, 2);

@@ -25,13 +25,18 @@ void buf_add(struct buf *buf, const void *bytes, size_t size);
 void buf_add_span(struct buf *buf, struct span bytes);
 void buf_add_text(struct buf *buf, const char *text);
 void buf_add_fill(struct buf *buf, uint8_t byte, size_t count);
-void buf_add_u8(struct buf *buf, uint8_t value);
 void buf_add_u16(struct buf *buf, uint16_t value); /* big-endian, as the two below */
 void buf_add_u32(struct buf *buf, uint32_t value);
 void buf_add_u64(struct buf *buf, uint64_t value);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Removes the first `size` bytes (all of them where there are fewer). */
 void buf_drop_front(struct buf *buf, size_t size);
+
+static inline void buf_add_u8(struct buf *buf, uint8_t value)
+{
+    if ((!buf->failed && buf->limit == 0 && buf->size < buf->room) || buf_reserve(buf, 1))
+        buf->at[buf->size++] = value;
+}
 
 static inline struct span buf_span(const struct buf *buf)
 {

@@ -39,6 +39,37 @@ size_t utf8_first(struct span text, uint32_t *code_r)
     return 0;
 }
 
+/* Eight bytes at a time: asked is only whether any of them is not plain, so that the order of bytes does not matter;
+ * the last ones are looked at one by one. */
+static const uint64_t HIGH_BITS = 0x8080808080808080u, ONES = 0x0101010101010101u;
+
+size_t utf8_ascii(struct span text)
+{
+    size_t at = 0;
+    for (uint64_t word; text.size - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text.at + at, sizeof word);
+        if ((word & HIGH_BITS) != 0)
+            break;
+    }
+    while (at < text.size && text.at[at] < 0x80)
+        at++;
+    return at;
+}
+
+size_t utf8_printable(struct span text)
+{
+    size_t at = 0;
+    for (uint64_t word; text.size - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text.at + at, sizeof word);
+        /* A borrow or a carry between bytes can only make a word look suspicious, never hide one. */
+        if (((word | (word - 0x20 * ONES) | (word + ONES)) & HIGH_BITS) != 0)
+            break;
+    }
+    while (at < text.size && text.at[at] >= 0x20 && text.at[at] < 0x7F)
+        at++;
+    return at;
+}
+
 bool utf8_is_control(uint32_t code)
 {
     return code < 0x20 || (code >= 0x7F && code <= 0x9F);

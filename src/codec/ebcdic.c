@@ -3,6 +3,8 @@
  * a substitute that is counted. Malformed UTF-8 is substituted byte by byte; nothing here can run past its input. */
 #include "codec/ebcdic_tables.h"
 
+#include "base/utf8.h"
+
 enum { UNDEFINED = 0xFFFD, UNICODE_MAX = 0x10FFFF, EBCDIC_SUB = 0x3F };
 
 static struct span page_number(struct span name)
@@ -223,6 +225,18 @@ static bool add_character(const struct ebcdic_page *page, uint32_t code, struct 
     return code == 0xA0; /* a blank that does not break is still a blank */
 }
 
+/* Appends ASCII up to the first character that the page has not; how many. */
+static size_t add_ascii(const struct ebcdic_page *page, struct span ascii, struct buf *to)
+{
+    if (!buf_reserve(to, ascii.size))
+        return ascii.size;
+    size_t at = 0;
+    while (at < ascii.size && page_byte(page, ascii.at[at], &to->at[to->size + at]))
+        at++;
+    to->size += at;
+    return at;
+}
+
 void utf8_to_ebcdic(const struct ebcdic_page *page, struct span from, struct buf *to, size_t *substituted_r)
 {
     size_t substituted = 0;
@@ -231,13 +245,11 @@ void utf8_to_ebcdic(const struct ebcdic_page *page, struct span from, struct buf
         from = span_slice(from, 3, SIZE_MAX); /* a byte order mark is no text */
     while (from.size > 0) {
         /* The ordinary case: ASCII, and no combining mark behind it (those begin with X'CC' or X'CD'). */
-        uint8_t first = from.at[0];
-        uint8_t plain;
-        if (first < 0x80 && (from.size == 1 || from.at[1] < 0xCC) && page_byte(page, first, &plain)) {
-            buf_add_u8(to, plain);
-            from = span_slice(from, 1, SIZE_MAX);
-            continue;
-        }
+        size_t run = utf8_ascii(from);
+        run -= run > 0 && run < from.size && from.at[run] >= 0xCC;
+        from = span_slice(from, add_ascii(page, span_slice(from, 0, run), to), SIZE_MAX);
+        if (from.size == 0)
+            break;
         uint32_t code = utf8_next(&from);
         struct span after = from;
         uint32_t mark = after.size > 0 ? utf8_next(&after) : 0;

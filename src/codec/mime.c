@@ -419,18 +419,18 @@ static iconv_t find_handle(const char *charset)
     return (iconv_t)-1;
 }
 
-static bool is_utf8(struct span bytes, bool *ascii_r)
+static bool is_utf8(struct span bytes)
 {
     uint32_t code;
-    *ascii_r = true;
-    while (bytes.size > 0) {
+    for (;;) {
+        bytes = span_slice(bytes, utf8_ascii(bytes), SIZE_MAX);
+        if (bytes.size == 0)
+            return true;
         size_t length = utf8_first(bytes, &code);
         if (length == 0)
             return false;
-        *ascii_r &= length == 1;
         bytes = span_slice(bytes, length, SIZE_MAX);
     }
-    return true;
 }
 
 /* Through an open handle; what the charset has not becomes U+FFFD. */
@@ -463,22 +463,22 @@ static void add_lines(struct span text, struct buf *to)
 {
     if (span_starts_with(text, SPAN_LITERAL("\xEF\xBB\xBF")))
         text = span_slice(text, 3, SIZE_MAX);
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.at[i];
-        if (byte == '\r') {
-            if (i + 1 == text.size || text.at[i + 1] != '\n')
-                buf_add_u8(to, '\n');
-        } else if (byte != '\0') {
-            buf_add_u8(to, byte);
-        }
+    struct reader lines = reader_of(text);
+    while (!reader_at_end(&lines)) {
+        size_t size = lines.rest.size;
+        struct span line = reader_until(&lines, '\r');
+        for (struct reader runs = reader_of(line); !reader_at_end(&runs);)
+            buf_add_span(to, reader_until(&runs, '\0'));
+        bool ended = line.size < size; /* by a CR */
+        if (ended && (lines.rest.size == 0 || lines.rest.at[0] != '\n'))
+            buf_add_u8(to, '\n');
     }
 }
 
 void mime_text(const char *charset, struct span bytes, struct buf *to, size_t *bad_r)
 {
     struct buf text = { 0 };
-    bool ascii;
-    bool utf8 = is_utf8(bytes, &ascii);
+    bool utf8 = is_utf8(bytes);
     bool said = charset[0] != '\0' && g_ascii_strcasecmp(charset, "us-ascii") != 0;
     iconv_t handle = said ? find_handle(charset) : (iconv_t)-1;
     bool says_utf8 = g_ascii_strcasecmp(charset, "utf-8") == 0 || g_ascii_strcasecmp(charset, "utf8") == 0;

@@ -2,6 +2,8 @@
  * Every cut takes at least one byte, so that a line of any length ends (NT-07). */
 #include "codec/wrap.h"
 
+#include "base/utf8.h"
+
 enum { EBCDIC_EQUALS = 0x7E, EBCDIC_HYPHEN = 0x60, EBCDIC_GREATER = 0x6E };
 
 static bool is_control(uint32_t code)
@@ -14,6 +16,12 @@ static void plain_text(struct span utf8, bool tabs, struct buf *plain)
 {
     size_t column = 0;
     while (utf8.size > 0) {
+        size_t run = utf8_printable(utf8);
+        buf_add(plain, utf8.at, run);
+        column += run;
+        utf8 = span_slice(utf8, run, SIZE_MAX);
+        if (utf8.size == 0)
+            return;
         uint32_t code = utf8_next(&utf8);
         size_t blanks = code == '\t' && tabs ? WRAP_TAB - column % WRAP_TAB : 1;
         if (is_control(code))

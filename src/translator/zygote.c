@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -32,6 +33,7 @@ enum {
     SOCKET_FD = 3, /* the zygote's to the daemon; a translator's to the daemon */
     START_MS = 60000,
     CHILDREN_MAX = 64,
+    NICENESS = 5, /* the doors answer first; a letter that takes long costs them nothing */
     EXIT_USAGE = 2
 };
 
@@ -222,6 +224,7 @@ int zygote_main(const struct translator_child *child)
     nursery.child = child;
     nursery.pid = getpid();
     ignore_signals();
+    (void)setpriority(PRIO_PROCESS, 0, NICENESS);
     sandbox_leave_network();
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the above, which clears it */
     (void)prctl(PR_SET_NAME, "ovvm-zygote");
