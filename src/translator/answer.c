@@ -16,15 +16,16 @@ static int read_error(const struct child_answer *raw, struct answer *answer_r, s
     return 0;
 }
 
-static int read_output(const struct child_answer *raw, size_t fd_count, const struct answer_wanted *wanted,
-                       struct answer *answer_r, struct err *err)
+static int read_output(const struct child_answer *raw, struct span rest, size_t fd_count,
+                       const struct answer_wanted *wanted, struct answer *answer_r, struct err *err)
 {
     if (raw->output_size > wanted->output_limit)
         return err_set(err, ERR_BUG, "its output of %llu bytes is larger than it may be",
                        (unsigned long long)raw->output_size);
-    if (fd_count != (raw->output_size > 0 ? 1 : 0))
-        return err_set(err, ERR_BUG, "%zu descriptors for an output of %llu bytes", fd_count,
+    if (rest.size > 0 ? rest.size != raw->output_size || fd_count != 0 : fd_count != (raw->output_size > 0 ? 1 : 0))
+        return err_set(err, ERR_BUG, "%zu descriptors and %zu bytes for an output of %llu bytes", fd_count, rest.size,
                        (unsigned long long)raw->output_size);
+    answer_r->output = rest;
     answer_r->output_size = raw->output_size;
     return 0;
 }
@@ -33,10 +34,11 @@ int answer_read(struct span packet, size_t fd_count, const struct answer_wanted 
                 struct err *err)
 {
     struct child_answer raw;
-    *answer_r = (struct answer){ .err = ERR_CLEAR };
-    if (packet.size != sizeof raw)
+    *answer_r = (struct answer){ .output = SPAN_EMPTY, .err = ERR_CLEAR };
+    if (packet.size < sizeof raw)
         return err_set(err, ERR_BUG, "an answer of %zu bytes", packet.size);
     memcpy(&raw, packet.at, sizeof raw);
+    struct span rest = span_slice(packet, sizeof raw, SIZE_MAX);
     bool has_error = raw.kind == CHILD_UNFIT || raw.kind == CHILD_FAILED;
     if (wanted->ready ? raw.kind != CHILD_READY && raw.kind != CHILD_UNFIT
                       : raw.kind != CHILD_DONE && raw.kind != CHILD_FAILED)
@@ -44,12 +46,12 @@ int answer_read(struct span packet, size_t fd_count, const struct answer_wanted 
     if (raw.serial != (wanted->ready ? 0 : wanted->serial) ||
         raw.generation != (wanted->ready ? 0 : wanted->generation))
         return err_set(err, ERR_BUG, "an answer to another question");
-    if (raw.kind != CHILD_DONE && (raw.output_size != 0 || fd_count != 0))
+    if (raw.kind != CHILD_DONE && (raw.output_size != 0 || fd_count != 0 || rest.size != 0))
         return err_set(err, ERR_BUG, "output where none belongs");
     if (!has_error && (raw.err_id != ERR_NONE || raw.text[0] != '\0'))
         return err_set(err, ERR_BUG, "an error where none belongs");
     answer_r->kind = (enum child_answer_kind)raw.kind;
     if (has_error)
         return read_error(&raw, answer_r, err);
-    return raw.kind == CHILD_DONE ? read_output(&raw, fd_count, wanted, answer_r, err) : 0;
+    return raw.kind == CHILD_DONE ? read_output(&raw, rest, fd_count, wanted, answer_r, err) : 0;
 }

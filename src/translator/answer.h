@@ -22,7 +22,8 @@ struct answer_wanted {
 
 struct answer {
     enum child_answer_kind kind;
-    uint64_t output_size; /* DONE; then `fd_count` is right for it */
+    uint64_t output_size; /* DONE */
+    struct span output;   /* DONE: the output where it came in the packet; else `fd_count` is right for it */
     struct err err;       /* UNFIT, FAILED: never one that blames a translator; its text is printable */
 };
 

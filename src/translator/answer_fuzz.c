@@ -78,9 +78,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
     }
     if (answer.kind == CHILD_UNFIT || answer.kind == CHILD_FAILED)
         check_error(&answer.err);
-    if (answer.output_size > OUTPUT_LIMIT || (answer.output_size > 0) != (fd_count == 1))
+    if (answer.output_size > OUTPUT_LIMIT || (answer.output_size > answer.output.size) != (fd_count == 1) ||
+        (answer.output.size > 0 && answer.output.size != answer.output_size))
         abort();
-    if (answer.output_size > 0) {
+    if (answer.output_size > answer.output.size) {
         int fd = passed_descriptor(how, real);
         check_output(answer.output_size, fd, how, real);
         (void)close(fd);

@@ -45,6 +45,14 @@ static void test_true_answers(void **state)
     assert_string_equal(answer.err.text, "no code pages");
     assert_int_equal(read_one(done, 1, &wanted_job, &answer), 0);
     assert_int_equal(answer.output_size, 100);
+    struct {
+        struct child_answer head;
+        uint8_t output[100];
+    } whole = { .head = done, .output = "output" };
+    assert_int_equal(
+        answer_read(span_of(&whole, sizeof whole.head + sizeof whole.output), 0, &wanted_job, &answer, NULL), 0);
+    assert_int_equal(answer.output.size, 100);
+    assert_string_equal((const char *)answer.output.at, "output");
     assert_int_equal(read_one(empty, 0, &wanted_job, &answer), 0);
     assert_int_equal(answer.output_size, 0);
     assert_int_equal(read_one(failed, 0, &wanted_job, &answer), 0);
@@ -124,9 +132,12 @@ static void test_sizes(void **state)
     (void)state;
     struct child_answer packets[2] = { done, done };
     struct answer answer;
-    for (size_t size = 0; size <= sizeof packets; size++)
+    for (size_t size = 0; size <= sizeof packets; size++) {
         assert_int_equal(answer_read(span_of(packets, size), 1, &wanted_job, &answer, NULL),
                          size == sizeof packets[0] ? 0 : -1);
+        assert_int_equal(answer_read(span_of(packets, size), 0, &wanted_job, &answer, NULL),
+                         size == sizeof packets[0] + 100 ? 0 : -1);
+    }
 }
 
 int main(void)

@@ -14,12 +14,23 @@ union control {
 
 int message_send(int fd, const void *bytes, size_t size, const int *fds, size_t count)
 {
+    struct span whole = span_of(bytes, size);
+    return message_send_parts(fd, &whole, 1, fds, count);
+}
+
+int message_send_parts(int fd, const struct span *parts, size_t part_count, const int *fds, size_t count)
+{
     union control control;
-    struct iovec part = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = size };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-    if (count > MESSAGE_FDS_MAX) {
+    struct iovec pieces[MESSAGE_PARTS_MAX];
+    struct msghdr message = { .msg_iov = pieces, .msg_iovlen = part_count };
+    size_t size = 0;
+    if (count > MESSAGE_FDS_MAX || part_count > MESSAGE_PARTS_MAX) {
         errno = EINVAL;
         return -1;
+    }
+    for (size_t i = 0; i < part_count; i++) {
+        pieces[i] = (struct iovec){ .iov_base = (void *)(uintptr_t)parts[i].at, .iov_len = parts[i].size };
+        size += parts[i].size;
     }
     if (count > 0) {
         memset(&control, 0, sizeof control);

@@ -7,12 +7,19 @@
 #define OVVM_TRANSLATOR_MESSAGE_H
 
 #include "base/err.h"
+#include "base/span.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { MESSAGE_FDS_MAX = 3 };
+enum {
+    MESSAGE_FDS_MAX = 3,
+    MESSAGE_PARTS_MAX = 3,
+    /* Contents of a job or an answer up to so many bytes go in the packet itself: most letters are small, and a memory
+     * file costs six calls and two changes of the map. */
+    MESSAGE_INLINE_MAX = 32 * 1024
+};
 
 /* What one translator may use of the machine. */
 struct sandbox_limits {
@@ -41,7 +48,8 @@ struct zygote_report {
     uint64_t serial;
 };
 
-/* Daemon to translator: one job. Its descriptors, sealed memfds, in this order, are those whose size is not 0. */
+/* Daemon to translator: one job. Where input and options have together at most MESSAGE_INLINE_MAX bytes they follow the
+ * structure in this order; else each whose size is not 0 is a sealed memfd. The tables always are, and come last. */
 struct child_request {
     uint64_t serial;     /* of the job; the answer bears it */
     uint64_t generation; /* of the tables that the job is to be done with */
@@ -56,7 +64,7 @@ struct child_request {
 enum child_answer_kind {
     CHILD_READY = 1, /* once, first: in the sandbox, waiting for jobs */
     CHILD_UNFIT,     /* once, instead: err says why; it has ended */
-    CHILD_DONE,      /* a descriptor with the output, unless that is empty */
+    CHILD_DONE,      /* the output follows the structure, or is a sealed memfd */
     CHILD_FAILED     /* err is what the translation reports */
 };
 
@@ -72,6 +80,8 @@ struct child_answer {
 
 /* Sends one packet with `count` descriptors, which stay the caller's. -1 with errno. */
 int message_send(int fd, const void *bytes, size_t size, const int *fds, size_t count);
+/* The same for a packet in at most MESSAGE_PARTS_MAX parts. */
+int message_send_parts(int fd, const struct span *parts, size_t part_count, const int *fds, size_t count);
 /* Receives one packet of at most `room` bytes; its descriptors (close on exec) are the caller's. 0: the other side is
  * gone. -1 with errno, EBADMSG for a packet that is larger or has more descriptors; then none are left open. */
 ssize_t message_receive(int fd, void *bytes_r, size_t room, int fds_r[MESSAGE_FDS_MAX], size_t *count_r);

@@ -48,7 +48,6 @@ struct translator;
 struct translator_job {
     int op; /* ops.h */
     struct span input;
-    int input_fd; /* a sealed memfd (sealed.h) in place of `input`; 0: none. Stays the caller's. */
     struct span options;
     /* Once. err NULL: `output`, for the time of the call. May free or submit the job again. */
     void (*done)(void *arg, struct span output, const struct err *err);

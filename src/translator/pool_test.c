@@ -150,35 +150,36 @@ static void test_thousand(void **state)
     close_pool();
 }
 
-static void test_input_descriptor_and_options(void **state)
+/* Contents that go in the packet, that just do, that just do not, and the options beside them. */
+static void test_contents_of_every_way(void **state)
 {
     (void)state;
-    struct test_job test = { .ended = false };
-    open_or_fail((struct translator_options){ .children = 1 });
-    int fd = sealed_make(SPAN_LITERAL("from a descriptor"), NULL);
-    assert_int_not_equal(fd, -1);
-    test.job = (struct translator_job){
-        .op = TEST_ECHO, .input_fd = fd, .options = SPAN_LITERAL("options"), .done = job_done, .arg = &test
+    static uint8_t bytes[MESSAGE_INLINE_MAX + 100];
+    static const size_t sizes[] = {
+        0, 1, MESSAGE_INLINE_MAX - 7, MESSAGE_INLINE_MAX - 6, MESSAGE_INLINE_MAX, MESSAGE_INLINE_MAX + 1, sizeof bytes
     };
-    assert_int_equal(translator_submit(fixture.pool, &test.job, NULL), 0);
-    wait_for(&test.ended);
-    assert_true(span_equal(buf_span(&test.output), SPAN_LITERAL("from a descriptor")));
-    buf_clear(&test.output);
-    test.job.op = TEST_OPTIONS;
-    test.ended = false;
-    assert_int_equal(translator_submit(fixture.pool, &test.job, NULL), 0);
-    wait_for(&test.ended);
-    assert_true(span_equal(buf_span(&test.output), SPAN_LITERAL("options")));
-    /* one that could still change is refused, and the next job is done */
-    buf_clear(&test.output);
-    test.job.input_fd = STDIN_FILENO + 1;
-    test.ended = false;
-    assert_int_equal(translator_submit(fixture.pool, &test.job, NULL), 0);
-    wait_for(&test.ended);
-    assert_int_equal(test.err.id, ERR_BUG);
-    assert_echo("after");
-    (void)close(fd);
-    buf_free(&test.output);
+    open_or_fail((struct translator_options){ .children = 1 });
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 7 % 251);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct test_job test = { .ended = false };
+        test.job = (struct translator_job){ .op = TEST_ECHO,
+                                            .input = span_of(bytes, sizes[i]),
+                                            .options = SPAN_LITERAL("options"),
+                                            .done = job_done,
+                                            .arg = &test };
+        assert_int_equal(translator_submit(fixture.pool, &test.job, NULL), 0);
+        wait_for(&test.ended);
+        assert_int_equal(test.err.id, ERR_NONE);
+        assert_true(span_equal(buf_span(&test.output), span_of(bytes, sizes[i])));
+        buf_clear(&test.output);
+        test.job.op = TEST_OPTIONS;
+        test.ended = false;
+        assert_int_equal(translator_submit(fixture.pool, &test.job, NULL), 0);
+        wait_for(&test.ended);
+        assert_true(span_equal(buf_span(&test.output), SPAN_LITERAL("options")));
+        buf_free(&test.output);
+    }
     close_pool();
 }
 
@@ -556,7 +557,7 @@ static void test_any_user(void **state)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_thousand),      cmocka_unit_test(test_input_descriptor_and_options),
+        cmocka_unit_test(test_thousand),      cmocka_unit_test(test_contents_of_every_way),
         cmocka_unit_test(test_new_tables),    cmocka_unit_test(test_reported_error),
         cmocka_unit_test(test_deaths),        cmocka_unit_test(test_killed_before_reading),
         cmocka_unit_test(test_others_go_on),  cmocka_unit_test(test_memory),

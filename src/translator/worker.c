@@ -89,8 +89,9 @@ static void condemn(struct worker *worker, enum err_id id, const char *why)
 static void take_output(struct worker *worker, const struct answer *answer, int fd)
 {
     struct err err = ERR_CLEAR;
-    struct span output = SPAN_EMPTY;
-    int mapped = answer->output_size > 0 ? sealed_map(fd, answer->output_size, &output, &err) : 0;
+    struct span output = answer->output;
+    bool in_file = answer->output_size > output.size;
+    int mapped = in_file ? sealed_map(fd, answer->output_size, &output, &err) : 0;
     if (mapped == -1 && err.id != ERR_NO_MEMORY) {
         condemn(worker, ERR_TRANSLATOR_DIED, err.text);
         return;
@@ -98,7 +99,8 @@ static void take_output(struct worker *worker, const struct answer *answer, int 
     worker->state = WORKER_IDLE;
     worker->deaths = 0;
     finish_job(worker, output, mapped == -1 ? &err : NULL);
-    sealed_unmap(output);
+    if (in_file)
+        sealed_unmap(output);
 }
 
 static void take_answer(struct worker *worker, const struct answer *answer, int fd)
@@ -130,12 +132,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     struct worker *worker = arg;
-    struct child_answer packet;
+    uint8_t packet[sizeof(struct child_answer) + MESSAGE_INLINE_MAX];
     struct answer answer;
     struct err err = ERR_CLEAR;
     int fds[MESSAGE_FDS_MAX];
     size_t count;
-    ssize_t size = message_receive(fd, &packet, sizeof packet, fds, &count);
+    ssize_t size = message_receive(fd, packet, sizeof packet, fds, &count);
     if (size == -1 && errno == EAGAIN)
         return;
     struct answer_wanted wanted = { .ready = worker->state == WORKER_STARTING,
@@ -146,7 +148,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         end(worker, false);                                 /* how it died comes from the zygote */
     } else if (size == -1 || worker->state == WORKER_IDLE) {
         condemn(worker, ERR_TRANSLATOR_DIED, "it speaks when it is not asked, or too much");
-    } else if (answer_read(span_of(&packet, (size_t)size), count, &wanted, &answer, &err) == -1) {
+    } else if (answer_read(span_of(packet, (size_t)size), count, &wanted, &answer, &err) == -1) {
         condemn(worker, ERR_TRANSLATOR_DIED, err.text);
     } else {
         take_answer(worker, &answer, count > 0 ? fds[0] : -1);
@@ -311,44 +313,37 @@ void worker_recycle(struct worker *worker)
     end(worker, true);
 }
 
-/* Input, options and tables as sealed descriptors; which of them are to be closed. */
+/* A job on its way: in the packet what is small, in sealed memory files what is not, which are ours to close. */
 struct shipment {
     struct child_request request;
+    struct span parts[MESSAGE_PARTS_MAX];
+    size_t part_count;
     int fds[MESSAGE_FDS_MAX];
-    size_t count;
-    bool ours[MESSAGE_FDS_MAX];
+    size_t fd_count, ours;
 };
 
-static void load(struct shipment *shipment, int fd, bool ours)
+static int load_file(struct shipment *shipment, struct span bytes, struct err *err)
 {
-    shipment->ours[shipment->count] = ours;
-    shipment->fds[shipment->count++] = fd;
-}
-
-static int load_bytes(struct shipment *shipment, struct span bytes, uint64_t *size_r, struct err *err)
-{
-    *size_r = bytes.size;
-    int fd = bytes.size > 0 ? sealed_make(bytes, err) : 0;
+    if (bytes.size == 0)
+        return 0;
+    int fd = sealed_make(bytes, err);
     if (fd == -1)
         return -1;
-    if (bytes.size > 0)
-        load(shipment, fd, true);
+    shipment->fds[shipment->fd_count++] = fd;
+    shipment->ours++;
     return 0;
 }
 
 static int load_job(struct shipment *shipment, const struct translator_job *job, struct err *err)
 {
-    struct child_request *request = &shipment->request;
-    if (job->input_fd <= 0) {
-        if (load_bytes(shipment, job->input, &request->input_size, err) == -1)
-            return -1;
-    } else {
-        if (sealed_size(job->input_fd, &request->input_size, err) == -1)
-            return -1;
-        if (request->input_size > 0)
-            load(shipment, job->input_fd, false);
-    }
-    return load_bytes(shipment, job->options, &request->options_size, err);
+    shipment->request.input_size = job->input.size;
+    shipment->request.options_size = job->options.size;
+    shipment->parts[shipment->part_count++] = span_of(&shipment->request, sizeof shipment->request);
+    if (job->input.size > MESSAGE_INLINE_MAX || job->options.size > MESSAGE_INLINE_MAX - job->input.size)
+        return load_file(shipment, job->input, err) == -1 ? -1 : load_file(shipment, job->options, err);
+    shipment->parts[shipment->part_count++] = job->input;
+    shipment->parts[shipment->part_count++] = job->options;
+    return 0;
 }
 
 void worker_begin(struct worker *worker, struct translator_job *job)
@@ -362,10 +357,11 @@ void worker_begin(struct worker *worker, struct translator_job *job)
     int loaded = load_job(&shipment, job, &err);
     if (loaded == 0 && worker->jobs == 0 && pool->tables.size > 0) {
         shipment.request.tables_size = pool->tables.size;
-        load(&shipment, pool->tables.fd, false);
+        shipment.fds[shipment.fd_count++] = pool->tables.fd;
     }
     worker->job = job;
     if (loaded == -1) {
+        message_close(shipment.fds, shipment.ours);
         finish_job(worker, SPAN_EMPTY, &err);
         return;
     }
@@ -374,9 +370,7 @@ void worker_begin(struct worker *worker, struct translator_job *job)
     worker->jobs++;
     worker->state = WORKER_BUSY;
     loop_timer_set(&worker->timer, pool->options.time_limit_us);
-    if (message_send(worker->fd, &shipment.request, sizeof shipment.request, shipment.fds, shipment.count) == -1)
+    if (message_send_parts(worker->fd, shipment.parts, shipment.part_count, shipment.fds, shipment.fd_count) == -1)
         end(worker, false); /* it is dead, or has stopped reading; the job fails with its end */
-    for (size_t i = 0; i < shipment.count; i++)
-        if (shipment.ours[i])
-            (void)close(shipment.fds[i]);
+    message_close(shipment.fds, shipment.ours);
 }
