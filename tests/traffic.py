@@ -155,17 +155,24 @@ class Traffic:
         except Failed:
             return False  # it died, or does not answer yet
 
-    def settle(self, limit: float = ARRIVE_LIMIT) -> None:
-        """Until every promised letter and file has arrived; Failed names the first lost ones."""
-        def missing() -> tuple[set[str], set[str]]:
-            return self.promised_letters() - set(self.at_host()), self.promised_files() - set(self.at_sink())
+    def missing(self) -> tuple[set[str], set[str]]:
+        """Promised and not arrived: letters at the host, host files at the sink."""
+        return self.promised_letters() - set(self.at_host()), self.promised_files() - set(self.at_sink())
 
-        try:
-            until(lambda: not any(missing()), limit, "everything that was acknowledged to arrive")
-        except Failed:
-            letters, files = missing()
-            raise Failed(f"LOST: {len(letters)} letter(s) with a 250 {sorted(letters)[:5]}, "
-                         f"{len(files)} host file(s) with a C0 {sorted(files)[:5]}") from None
+    def settle(self, limit: float = ARRIVE_LIMIT) -> None:
+        """Until every promised letter and file has arrived. Failed when nothing more has arrived for `limit` seconds; it
+        names the first that are missing, and says how many the queues still hold: the others are lost."""
+        def fewer(than: int) -> bool:
+            return sum(map(len, self.missing())) < than
+
+        while left := sum(map(len, self.missing())):
+            try:
+                until(lambda: fewer(left), limit, "more of what was acknowledged to arrive")
+            except Failed:
+                letters, files = self.missing()
+                raise Failed(f"LOST: {len(letters)} letter(s) with a 250 {sorted(letters)[:5]}, "
+                             f"{len(files)} host file(s) with a C0 {sorted(files)[:5]}; "
+                             f"{self.ovvm.waiting()} in the queues") from None
         self.ovvm.wait_empty(limit)
 
     def duplicates(self) -> tuple[int, int]:
