@@ -62,6 +62,9 @@ class Traffic:
         self.load = Load(self.ovvm.smtp, [], sessions=sessions, retry_limit=retry_limit, stay=True)
         self.sendings: dict[str, Sending] = {}
         self.number = 0
+        self.host_tokens: Counter[str] = Counter()  # of what has arrived so far; each file and letter is read once
+        self.sink_tokens: Counter[str] = Counter()
+        self.host_read = self.sink_read = 0
 
     def __enter__(self) -> "Traffic":
         self.load.start()
@@ -112,20 +115,20 @@ class Traffic:
     def at_host(self) -> Counter[str]:
         """Letters the host took, by token."""
         with self.node.changed:
-            files = list(self.node.received)
-        found: Counter[str] = Counter()
-        for spool in files:
-            found.update(tokens_of("\n".join(note_lines(spool)).encode("utf-8")))
-        return found
+            new = self.node.received[self.host_read:]
+        for spool in new:
+            self.host_tokens.update(tokens_of("\n".join(note_lines(spool)).encode("utf-8")))
+        self.host_read += len(new)
+        return self.host_tokens
 
     def at_sink(self) -> Counter[str]:
         """Host files that got a 250 from the sink, by token."""
         with self.sink.changed:
-            letters = list(self.sink.letters)
-        found: Counter[str] = Counter()
-        for got in letters:
-            found.update(tokens_of(got.content))
-        return found
+            new = self.sink.letters[self.sink_read:]
+        for got in new:
+            self.sink_tokens.update(tokens_of(got.content))
+        self.sink_read += len(new)
+        return self.sink_tokens
 
     def quiet(self, limit: float = ARRIVE_LIMIT) -> None:
         """Until everything offered has been answered; then nothing more is offered."""
