@@ -22,6 +22,8 @@ enum {
     FILE_TRIES_MAX = 3, /* unanswered or refused: then its sender is told */
     JOB_KEY_SIZE = 256
 };
+/* Acknowledged files are written down together; a crash meanwhile sends them again (NJE_RECORDING_MAX of a stream). */
+#define RECORD_PATIENCE_US (20 * CLOCK_MILLISECOND)
 
 FAILPOINT_DECLARE("host_in.committed");
 FAILPOINT_DECLARE("host_out.before-remove");
@@ -212,8 +214,9 @@ static void confirmed(void *owner, struct nje_link *link, int stream)
         return;
     confirmation->item = neighbour->last_taken[stream];
     neighbour->last_taken[stream] = (struct ulid){ .text = "" };
-    confirmation->job =
-        (struct store_job){ .work = confirm_work, .done = confirm_done, .arg = confirmation, .lazy = true };
+    confirmation->job = (struct store_job){
+        .work = confirm_work, .done = confirm_done, .arg = confirmation, .patience_us = STORE_PATIENCE_US
+    };
     store_write(gateway->store, &confirmation->job);
 }
 
@@ -317,7 +320,11 @@ static void settled(void *arg, const struct err *err)
 
 static void settle(struct sending *sending)
 {
-    sending->job = (struct store_job){ .work = settle_work, .done = settled, .arg = sending };
+    /* the neighbour has an accepted file: it is sent again after a crash before this commit, and that is all */
+    bool accepted = sending->remove && !sending->has_report;
+    sending->job = (struct store_job){
+        .work = settle_work, .done = settled, .arg = sending, .patience_us = accepted ? RECORD_PATIENCE_US : 0
+    };
     store_write(sending->gateway->store, &sending->job);
 }
 

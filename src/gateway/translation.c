@@ -211,7 +211,7 @@ static void write_next(struct translation *translation)
     translation->job = (struct store_job){ .work = chunks ? chunks_work : commit_work,
                                            .done = chunks ? chunks_done : commit_done,
                                            .arg = translation,
-                                           .lazy = !chunks };
+                                           .patience_us = chunks ? 0 : STORE_PATIENCE_US };
     store_write(translation->gateway->store, &translation->job);
 }
 

@@ -33,6 +33,7 @@ enum {
     NJE_OUTPUT_HIGH = 65536, /* bytes in the socket's buffer at which we stop adding data */
     NJE_OUTPUT_LOW = 16384,  /* and go on */
     NJE_PIECE_FLUSH = 65536, /* received bytes given to the spool in one piece, about */
+    NJE_RECORDING_MAX = 8,   /* files of a stream acknowledged and not yet written down: what a crash may send again */
     NJE_HEADER_MAX = 32768,  /* a joined header; 128 segments of 256 */
     NJE_NAKS_MAX = 3,        /* NAKs in the hand-shake */
     NJE_HEX_MAX = 32,        /* bytes shown of what broke a connection */
@@ -111,8 +112,7 @@ enum nje_out_state {
     NJE_OUT_REQUESTED, /* 90 sent */
     NJE_OUT_SENDING,
     NJE_OUT_AWAITING_ACK, /* EOF sent */
-    NJE_OUT_CANCELLING,   /* transmitter cancel sent; the file has gone back */
-    NJE_OUT_RECORDING     /* acknowledged; the spool writes it down */
+    NJE_OUT_CANCELLING    /* transmitter cancel sent; the file has gone back */
 };
 struct nje_out {
     struct nje_link *link;
@@ -127,7 +127,8 @@ struct nje_out {
     bool owed;    /* `returned` waits for the outstanding piece */
     bool owed_counts;
     struct err owed_why;
-    uint64_t offset; /* bytes had from the spool */
+    unsigned recording; /* acknowledged files that the spool has not written down yet */
+    uint64_t offset;    /* bytes had from the spool */
     struct buf pending;
     size_t pending_at;
     struct loop_timer timer;
