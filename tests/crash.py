@@ -30,7 +30,7 @@ ONE_COPY = {
 }
 # Under load other files and letters stand in those windows as well: on the link those that were acknowledged and not
 # written down (NJE_RECORDING_MAX) and one on its way, and one letter for each connection.
-UNDER_LOAD = (9, SESSIONS)
+UNDER_LOAD = (17, SESSIONS)
 
 
 def account(traffic: Traffic, allowed_host: int, allowed_sink: int) -> str:

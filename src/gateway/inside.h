@@ -21,6 +21,7 @@ struct neighbour {
     struct pump pump;
     struct ulid last_taken[8]; /* by stream: the file whose acknowledgement may be lost; empty: none */
     bool wanted[8];            /* by stream: the link waits for a file */
+    unsigned recording;        /* files it acknowledged whose commit is under way */
 };
 
 enum { CLOSERS_MAX = 2 /* who may wait for the end of a drain */ };

@@ -19,6 +19,9 @@
 
 struct nje_link;
 
+/* Files of a stream that the neighbour acknowledged and the spool has not written down: what a crash sends again. */
+enum { NJE_RECORDING_MAX = 16 };
+
 enum nje_kind { NJE_RSCS, NJE_VM370, NJE_NJE38, NJE_JES2, NJE_UNIXNJE, NJE_KINDS };
 enum nje_dial { NJE_DIAL_BOTH, NJE_DIAL_ONLY, NJE_LISTEN_ONLY };
 

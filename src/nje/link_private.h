@@ -33,7 +33,6 @@ enum {
     NJE_OUTPUT_HIGH = 65536, /* bytes in the socket's buffer at which we stop adding data */
     NJE_OUTPUT_LOW = 16384,  /* and go on */
     NJE_PIECE_FLUSH = 65536, /* received bytes given to the spool in one piece, about */
-    NJE_RECORDING_MAX = 8,   /* files of a stream acknowledged and not yet written down: what a crash may send again */
     NJE_HEADER_MAX = 32768,  /* a joined header; 128 segments of 256 */
     NJE_NAKS_MAX = 3,        /* NAKs in the hand-shake */
     NJE_HEX_MAX = 32,        /* bytes shown of what broke a connection */

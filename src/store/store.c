@@ -30,7 +30,7 @@ enum {
     READERS_MAX = 8,
     BATCH_MAX = 1024,                  /* jobs in one commit */
     PATIENT_MAX = 64,                  /* patient jobs that make a batch by themselves */
-    COMPANY_WAIT_US = 400,             /* the longest a job waits for as many others as came last time */
+    COMPANY_WAIT_US = 2000,            /* the longest a job waits for as many others as came last time */
     CHECKPOINT_BYTES = 8 * 1024 * 1024 /* of write-ahead log before it is moved */
 };
 
@@ -245,7 +245,8 @@ static void wait_for_work(struct store *store)
     }
 }
 
-/* `company` is how many urgent jobs came together last time: under load it pays to wait a moment for as many. */
+/* `company` is how many urgent jobs came together lately: under load it pays to wait a moment for as many. One that
+ * comes alone, and did so before, does not wait. */
 static void wait_for_company(struct store *store, unsigned company)
 {
     struct timespec deadline = timespec_of(clock_steady() + COMPANY_WAIT_US);
@@ -274,7 +275,7 @@ static void *write_loop(void *arg)
         (void)pthread_mutex_lock(&store->lock);
         wait_for_work(store);
         wait_for_company(store, company);
-        company = store->urgent;
+        company = store->urgent > company / 2 ? store->urgent : company / 2;
         list_take(&store->writes, &batch, BATCH_MAX);
         for (const struct store_job *job = batch.first; job != NULL; job = job->next)
             store->urgent -= job->patience_us > 0 ? 0 : 1;
