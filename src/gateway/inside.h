@@ -47,7 +47,8 @@ struct gateway {
     struct registry *registry;
     /* translations */
     struct pump host_in, mail_in;
-    unsigned translating;
+    unsigned translating; /* letters in hand */
+    unsigned committing;  /* of these, those whose commit is under way */
     /* what NJE files need */
     unsigned job_ids[2 * JOB_IDS_AHEAD];
     size_t job_id_count;

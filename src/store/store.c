@@ -30,7 +30,7 @@ enum {
     READERS_MAX = 8,
     BATCH_MAX = 1024,                  /* jobs in one commit */
     PATIENT_MAX = 64,                  /* patient jobs that make a batch by themselves */
-    COMPANY_WAIT_US = 2000,            /* the longest a job waits for as many others as came last time */
+    COMPANY_WAIT_US = 3000,            /* the longest a job waits for as many others as came last time */
     CHECKPOINT_BYTES = 8 * 1024 * 1024 /* of write-ahead log before it is moved */
 };
 
