@@ -19,10 +19,6 @@ FAILPOINT_DECLARE("mail_in.committed");
 FAILPOINT_DECLARE("mail_out.before-settle");
 FAILPOINT_DECLARE("mail_out.settled");
 
-/* What the relay answered waits this long for other commits; the connection has no other letter meanwhile, so that a
- * crash sends no more than one again. */
-#define SETTLE_PATIENCE_US (1 * CLOCK_MILLISECOND)
-
 /* --- taking letters --- */
 
 struct smtp_letter {
@@ -394,7 +390,7 @@ static void settle(struct delivery *delivery)
     for (size_t i = 0; i < delivery->count; i++)
         delivery->remove = delivery->remove && is_final(delivery, i);
     delivery->job =
-        (struct store_job){ .work = settle_work, .done = settled, .arg = delivery, .patience_us = SETTLE_PATIENCE_US };
+        (struct store_job){ .work = settle_work, .done = settled, .arg = delivery, .patience_us = STORE_PATIENCE_US };
     store_write(delivery->gateway->store, &delivery->job);
 }
 
