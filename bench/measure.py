@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import statistics
@@ -79,13 +80,13 @@ def cpu_seconds(group):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def load(build, server, letters, sessions, per_connection, size=4096, limit=LOAD_LIMIT):
-    """One round of smtpload; its result, with the server's CPU time per letter in ms as `cpu_ms`. Failed when the
-    server did not take every letter: a rate of refusals is no rate."""
+def load(build, server, letters, sessions, per_connection, size=4096, limit=LOAD_LIMIT, rate=0):
+    """One round of smtpload, as fast as letters are taken or at `rate` letters/s; its result, with the server's CPU time
+    per letter in ms as `cpu_ms`. Failed when the server did not take every letter: a rate of refusals is no rate."""
     before = cpu_seconds(server.group)
     done = subprocess.run(
         [str(build / "bench" / "smtpload"), "-s", str(sessions), "-n", str(letters), "-k", str(per_connection), "-b",
-         str(size), "-p", "-r", RECIPIENT, "-t", str(limit), str(server.port)],
+         str(size), "-p", "-r", RECIPIENT, "-t", str(limit), *(["-R", str(rate)] if rate else []), str(server.port)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit + 30)
     if done.returncode != 0:
         raise Failed(f"{server.name} did not take every letter: {done.stdout}{done.stderr}")
@@ -131,20 +132,30 @@ def syncs_per_letter(build, server, letters, sessions, per_connection):
     return calls / letters
 
 
-class FastSink:
-    """smtpsink as the next hop of a relay; result() ends it and gives what it counted."""
+def report_line(process, limit, whose):
+    """The next line of JSON of a program of ours."""
+    if not select.select([process.stdout], [], [], limit)[0]:
+        raise Failed(f"waited {limit} s for {whose} to have every letter")
+    line = process.stdout.readline()
+    if not line:
+        raise Failed(f"{whose} ended before it had every letter")
+    return json.loads(line)
 
-    def __init__(self, build):
-        self.build = build
+
+class FastSink:
+    """smtpsink as the next hop of a relay; line() gives what it counted, after each `letters` letters."""
+
+    def __init__(self, build, letters):
+        self.build, self.letters = build, letters
 
     def __enter__(self):
-        self.process = subprocess.Popen([str(self.build / "bench" / "smtpsink")], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([str(self.build / "bench" / "smtpsink"), str(self.letters)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline().split()[1])
         return self
 
-    def result(self):
-        return json.loads(self.process.communicate(timeout=30)[0])
+    def line(self):
+        return report_line(self.process, LOAD_LIMIT, "the sink")
 
     def __exit__(self, *_):
         if self.process.poll() is None:
@@ -169,5 +180,5 @@ def machine():
     return f"{os.cpu_count()} processors, {uname.machine}, Linux {uname.release}; spools under {place} ({kind})"
 
 
-__all__ = ["FastSink", "OurServer", "PostfixServer", "RECIPIENT", "ROOT", "Skip", "load", "machine", "median",
-           "spread", "syncs_per_letter", "until", "version"]
+__all__ = ["FastSink", "OurServer", "PostfixServer", "RECIPIENT", "ROOT", "Skip", "cpu_seconds", "load", "machine",
+           "median", "report_line", "spread", "syncs_per_letter", "until", "version"]

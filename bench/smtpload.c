@@ -1,24 +1,29 @@
 /* smtpload: as much mail as a server takes, from many SMTP sessions at once.
  *
  * A load generator must not be what is measured, so this is one epoll loop without threads that builds the letter once
- * and changes only its number. A letter counts when the server answered 250 to its closing dot; that reply is the
- * promise whose price the benchmarks compare.
+ * and changes only its number and its stamp (tally.h), by which a receiver beyond the server knows when it was offered.
+ * A letter counts when the server answered 250 to its closing dot; that reply is the promise whose price the benchmarks
+ * compare. With -R letters are offered at times fixed beforehand, whatever the server does, and counted from then on: a
+ * server that stalls is not spared the letters that would have come meanwhile.
  *
  * What can go wrong: the server refuses (counted, with its first words on stderr), breaks off (counted), or stops
  * answering (the limit of -t ends the run). Such letters are not offered again. Exit status: 0 all letters accepted,
  * 1 some were not, 2 usage.
  *
  * Prints one line of JSON: letters accepted, refused and failed, seconds, rate (letters/s), latency from the first byte
- * of the letter's transaction (its connect, for the first of a connection) to its 250 in ms, our own CPU seconds.
+ * of the letter's transaction (its connect, for the first of a connection; with -R its time) to its 250 in ms, our own
+ * CPU seconds.
  */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "tally.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -33,7 +38,7 @@ enum {
     EVENTS_AT_ONCE = 64
 };
 
-enum step { STEP_IDLE, STEP_GREETING, STEP_EHLO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_DOT, STEP_QUIT };
+enum step { STEP_IDLE, STEP_GREETING, STEP_EHLO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_DOT, STEP_PARKED, STEP_QUIT };
 
 struct load {
     struct sockaddr_in server;
@@ -42,18 +47,22 @@ struct load {
     int64_t letters;        /* to offer in all */
     int64_t per_connection; /* 0: no limit */
     bool pipelined;
+    int64_t interval_us; /* from one letter's time to the next; 0: as fast as they are taken */
     int64_t limit_us;
 
     int epoll;
-    struct buf text; /* the letter's text, the same for all */
+    int64_t begun_us;
+    struct session *parked; /* that wait for the time of their next letter */
+    struct buf text;        /* the letter's text, the same for all */
     int64_t offered, accepted, refused, failed;
-    int64_t *latency_us; /* of each accepted letter */
-    bool told;           /* the first refusal was shown */
-    unsigned busy;       /* sessions that are not idle */
+    struct tally tally; /* of the accepted ones */
+    bool told;          /* the first refusal was shown */
+    unsigned busy;      /* sessions that are not idle */
 };
 
 struct session {
     struct load *load;
+    struct session *next_parked;
     int fd;
     enum step step;
     bool in_letter; /* offered, and neither accepted nor given up */
@@ -70,6 +79,10 @@ static void session_connect(struct session *session);
 static void session_close(struct session *session)
 {
     struct load *load = session->load;
+    if (session->step == STEP_PARKED) {
+        fprintf(stderr, "smtpload: the server closed an idle session\n");
+        exit(1);
+    }
     if (session->in_letter) {
         load->failed++;
         session->in_letter = false;
@@ -123,17 +136,24 @@ static void session_content(struct session *session)
 {
     const struct load *load = session->load;
     struct buf *out = &session->out;
+    uint8_t stamp[TALLY_STAMP_SIZE];
+    tally_stamp(session->begun_us, false, stamp);
     /* The number is unique on this machine for as long as anybody would look for a duplicate. */
     buf_printf(out,
-               "From: <%s>\r\nTo: <%s>\r\nSubject: letter %lld\r\nDate: Tue, 24 Nov 2026 14:03:11 +0000\r\n"
+               "From: <%s>\r\nTo: <%s>\r\nSubject: letter %lld %.*s\r\nDate: Tue, 24 Nov 2026 14:03:11 +0000\r\n"
                "Message-ID: <%lld.%d.%lld@load.example.test>\r\n\r\n",
-               load->sender, load->recipient, (long long)load->offered, (long long)session->begun_us, (int)getpid(),
-               (long long)load->offered);
+               load->sender, load->recipient, (long long)load->offered, TALLY_STAMP_SIZE, (const char *)stamp,
+               (long long)session->begun_us, (int)getpid(), (long long)load->offered);
     buf_add_span(out, buf_span(&load->text));
     buf_add_text(out, ".\r\n");
 }
 
-/* The next letter, or QUIT. */
+static int64_t due_us(const struct load *load)
+{
+    return load->begun_us + load->offered * load->interval_us;
+}
+
+/* The next letter, waiting for its time, or QUIT. */
 static void session_next(struct session *session)
 {
     struct load *load = session->load;
@@ -143,11 +163,19 @@ static void session_next(struct session *session)
         session->step = STEP_QUIT;
         return;
     }
-    load->offered++;
-    session->in_letter = true;
-    if (session->done_here > 0) {
+    if (load->interval_us > 0 && clock_steady() < due_us(load)) {
+        session->step = STEP_PARKED;
+        session->next_parked = load->parked;
+        load->parked = session;
+        return;
+    }
+    if (load->interval_us > 0) {
+        session->begun_us = due_us(load);
+    } else if (session->done_here > 0) {
         session->begun_us = clock_steady();
     }
+    load->offered++;
+    session->in_letter = true;
     buf_printf(out, "MAIL FROM:<%s>\r\n", load->sender);
     if (load->pipelined) {
         buf_printf(out, "RCPT TO:<%s>\r\nDATA\r\n", load->recipient);
@@ -205,11 +233,13 @@ static bool session_reply(struct session *session, const char *reply)
         session->step = STEP_DOT;
         break;
     case STEP_DOT:
-        load->latency_us[load->accepted++] = clock_steady() - session->begun_us;
+        load->accepted++;
+        tally_add(&load->tally, session->begun_us, clock_steady());
         session->in_letter = false;
         session->done_here++;
         session_next(session);
         break;
+    case STEP_PARKED: /* expected: nothing */
     case STEP_QUIT:
     case STEP_IDLE:
         session_close(session);
@@ -295,33 +325,15 @@ static void session_connect(struct session *session)
     }
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-static double percentile_ms(const struct load *load, int percent)
-{
-    if (load->accepted == 0) {
-        return 0;
-    }
-    return (double)load->latency_us[(load->accepted - 1) * percent / 100] / 1000;
-}
-
-static void report(struct load *load, int64_t took_us)
+static void report(struct load *load)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    double seconds = (double)took_us / 1e6;
     double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                  (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    qsort(load->latency_us, (size_t)load->accepted, sizeof load->latency_us[0], by_size);
-    printf("{\"letters\": %lld, \"refused\": %lld, \"failed\": %lld, \"seconds\": %.3f, \"rate\": %.1f, "
-           "\"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f, \"cpu_seconds\": %.3f}\n",
-           (long long)load->accepted, (long long)load->refused, (long long)load->failed, seconds,
-           seconds > 0 ? (double)load->accepted / seconds : 0, percentile_ms(load, 50), percentile_ms(load, 99),
-           percentile_ms(load, 100), cpu);
+    tally_print(&load->tally);
+    printf(", \"refused\": %lld, \"failed\": %lld, \"cpu_seconds\": %.3f}\n", (long long)load->refused,
+           (long long)load->failed, cpu);
 }
 
 static void make_text(struct load *load)
@@ -342,9 +354,10 @@ static void make_text(struct load *load)
 static int usage(void)
 {
     fprintf(stderr, "usage: smtpload [-s sessions] [-n letters] [-k letters-per-connection] [-b bytes] [-p]\n"
-                    "                [-f sender] [-r recipient] [-t seconds] port\n"
+                    "                [-f sender] [-r recipient] [-R letters/s] [-t seconds] port\n"
                     "Offers letters to 127.0.0.1:port. -k 0: any number on a connection; -p: MAIL, RCPT and DATA at\n"
-                    "once (RFC 2920). Defaults: -s 1 -n 1000 -k 1 -b 4096 -t 120.\n");
+                    "once (RFC 2920). -R: offered at this rate (with -k 0), otherwise as fast as they are taken.\n"
+                    "Defaults: -s 1 -n 1000 -k 1 -b 4096 -t 120.\n");
     return 2;
 }
 
@@ -357,29 +370,52 @@ static int64_t number(const char *text, int64_t least)
     return errno == 0 && end != text && *end == '\0' && value >= least ? (int64_t)value : -1;
 }
 
+/* Lets the sessions go on whose letter is due; those for which there is none say QUIT. */
+static void unpark(struct load *load)
+{
+    while (load->parked != NULL && (load->offered >= load->letters || clock_steady() >= due_us(load))) {
+        struct session *session = load->parked;
+        load->parked = session->next_parked;
+        session->step = STEP_IDLE;
+        session_next(session);
+        session_flush(session);
+    }
+}
+
+/* How long to wait for the sockets: to the next letter's time, or to the limit. */
+static int64_t patience_us(const struct load *load)
+{
+    int64_t now_us = clock_steady();
+    int64_t limit_us = load->begun_us + load->limit_us - now_us;
+    int64_t letter_us = load->parked != NULL ? due_us(load) - now_us : limit_us;
+    int64_t wait_us = letter_us < limit_us ? letter_us : limit_us;
+    return limit_us <= 0 ? -1 : wait_us > 0 ? wait_us : 0;
+}
+
 static void run(struct load *load, struct session *sessions, int64_t session_count)
 {
-    int64_t begin = clock_steady();
+    load->begun_us = clock_steady();
     for (int64_t i = 0; i < session_count && i < load->letters; i++) {
         session_connect(&sessions[i]);
     }
     while (load->busy > 0) {
         struct epoll_event events[EVENTS_AT_ONCE];
-        int64_t left = load->limit_us - (clock_steady() - begin);
-        int ready = left > 0 ? epoll_wait(load->epoll, events, EVENTS_AT_ONCE, (int)(left / 1000) + 1) : 0;
-        if (ready == -1 && errno == EINTR) {
-            continue;
-        }
-        if (ready <= 0) {
+        int64_t wait_us = patience_us(load);
+        if (wait_us < 0) {
             fprintf(stderr, "smtpload: gave up with %u sessions open\n", load->busy);
             load->failed = load->letters - load->accepted - load->refused;
             break;
         }
+        /* epoll_wait counts in milliseconds, which is too coarse for -R */
+        struct pollfd place = { .fd = load->epoll, .events = POLLIN };
+        struct timespec wait = { .tv_sec = wait_us / CLOCK_SECOND, .tv_nsec = wait_us % CLOCK_SECOND * 1000 };
+        int ready = ppoll(&place, 1, &wait, NULL) == 1 ? epoll_wait(load->epoll, events, EVENTS_AT_ONCE, 0) : 0;
         for (int i = 0; i < ready; i++) {
             session_ready(events[i].data.ptr, events[i].events);
         }
+        unpark(load);
     }
-    report(load, clock_steady() - begin);
+    report(load);
 }
 
 int main(int argc, char **argv)
@@ -389,9 +425,9 @@ int main(int argc, char **argv)
                          .letter_size = 4096,
                          .letters = 1000,
                          .per_connection = 1 };
-    int64_t session_count = 1, seconds = 120, size = 4096;
+    int64_t session_count = 1, seconds = 120, size = 4096, rate = 0;
     int option;
-    while ((option = getopt(argc, argv, "s:n:k:b:pf:r:t:")) != -1) {
+    while ((option = getopt(argc, argv, "s:n:k:b:pf:r:R:t:")) != -1) {
         switch (option) {
         case 's':
             session_count = number(optarg, 1);
@@ -414,6 +450,9 @@ int main(int argc, char **argv)
         case 'r':
             load.recipient = optarg;
             break;
+        case 'R':
+            rate = number(optarg, 1);
+            break;
         case 't':
             seconds = number(optarg, 1);
             break;
@@ -423,15 +462,15 @@ int main(int argc, char **argv)
     }
     int64_t port = optind == argc - 1 ? number(argv[optind], 1) : -1;
     if (port < 1 || port > 65535 || session_count < 1 || session_count > SESSIONS_MAX || load.letters < 1 ||
-        load.per_connection < 0 || size < 1 || seconds < 1) {
+        load.per_connection < 0 || size < 1 || seconds < 1 || rate < 0 || (rate > 0 && load.per_connection > 0)) {
         return usage();
     }
     load.letter_size = (size_t)size;
     load.limit_us = seconds * CLOCK_SECOND;
+    load.interval_us = rate > 0 ? CLOCK_SECOND / rate : 0;
     load.server = (struct sockaddr_in){ .sin_family = AF_INET,
                                         .sin_port = htons((uint16_t)port),
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    load.latency_us = mem_need(mem_zero((size_t)load.letters * sizeof load.latency_us[0]), "latencies");
     struct session *sessions = mem_need(mem_zero((size_t)session_count * sizeof *sessions), "sessions");
     load.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (load.epoll == -1) {
@@ -448,7 +487,7 @@ int main(int argc, char **argv)
         buf_free(&sessions[i].out);
     }
     mem_free(sessions);
-    mem_free(load.latency_us);
+    tally_free(&load.tally);
     buf_free(&load.text);
     close(load.epoll);
     return load.accepted == load.letters ? 0 : 1;

@@ -1,14 +1,16 @@
 /* smtpsink: an SMTP server that takes every letter and keeps none, as the next hop of relay benchmarks.
  *
  * It promises nothing, touches no disk and does no more for a letter than look for its closing dot, so that the relay
- * in front of it is what is measured. One epoll loop; knows PIPELINING, and only what relays send.
+ * in front of it is what is measured. Where a letter has a stamp (tally.h) it is counted from then on, else from its
+ * DATA. One epoll loop; knows PIPELINING, and only what relays send.
  *
- * Prints "port N" once it listens. On end of its standard input, prints one line of JSON (letters taken, seconds from
- * the first to the last, rate) and ends.
+ * Usage: smtpsink [N]. Prints "port P" once it listens, then one line of JSON (tally.h) after each N letters. Ends with
+ * its standard input; without N the line comes then.
  */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "tally.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,14 +25,17 @@ enum { READ_SIZE = 65536, EVENTS_AT_ONCE = 64, BACKLOG = 1024 };
 
 struct sink {
     int epoll, listener;
-    int64_t letters, first_us, last_us;
+    size_t report_after; /* N; 0: only at the end */
+    struct tally tally;
 };
 
 struct session {
     int fd;
     bool in_content;
-    struct buf in;  /* what has arrived and holds no whole line yet */
-    struct buf out; /* replies */
+    bool stamped;
+    int64_t offered_us; /* the stamp, until it is found DATA */
+    struct buf in;      /* what has arrived and holds no whole line yet */
+    struct buf out;     /* replies */
 };
 
 static void session_free(struct session *session)
@@ -46,17 +51,26 @@ static bool starts(struct span line, const char *verb)
     return span_equal_nocase(span_slice(line, 0, strlen(verb)), span_text(verb));
 }
 
+static void report(struct sink *sink)
+{
+    tally_print(&sink->tally);
+    printf("}\n");
+    fflush(stdout);
+    tally_clear(&sink->tally);
+}
+
 static void content_line(struct sink *sink, struct session *session, struct span line)
 {
     if (line.size != 1 || line.at[0] != '.') {
+        session->stamped = session->stamped || tally_find(line, false, &session->offered_us, NULL);
         return;
     }
     session->in_content = false;
-    sink->last_us = clock_steady();
-    if (sink->letters++ == 0) {
-        sink->first_us = sink->last_us;
-    }
+    tally_add(&sink->tally, session->offered_us, clock_steady());
     buf_add_text(&session->out, "250 2.0.0 taken\r\n");
+    if (sink->tally.count == sink->report_after) {
+        report(sink);
+    }
 }
 
 /* False: the session is over. */
@@ -67,6 +81,8 @@ static bool command_line(struct session *session, struct span line)
                      "250-sink.example.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 1000000000\r\n");
     } else if (starts(line, "DATA")) {
         session->in_content = true;
+        session->stamped = false;
+        session->offered_us = clock_steady();
         buf_add_text(&session->out, "354 go on\r\n");
     } else if (starts(line, "QUIT")) {
         buf_add_text(&session->out, "221 2.0.0 bye\r\n");
@@ -155,16 +171,9 @@ static int listen_somewhere(struct sink *sink)
     return 0;
 }
 
-static void report(const struct sink *sink)
+int main(int argc, char **argv)
 {
-    double seconds = (double)(sink->last_us - sink->first_us) / 1e6;
-    printf("{\"letters\": %lld, \"seconds\": %.3f, \"rate\": %.1f}\n", (long long)sink->letters, seconds,
-           seconds > 0 ? (double)(sink->letters - 1) / seconds : 0);
-}
-
-int main(void)
-{
-    struct sink sink = { .listener = -1 };
+    struct sink sink = { .listener = -1, .report_after = argc > 1 ? strtoul(argv[1], NULL, 10) : 0 };
     sink.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (sink.epoll == -1 || listen_somewhere(&sink) != 0) {
         return 1;
@@ -182,7 +191,10 @@ int main(void)
                 char ignored[64];
                 ssize_t got = read(input, ignored, sizeof ignored);
                 if (got == 0 || (got == -1 && errno != EINTR)) {
-                    report(&sink);
+                    if (sink.report_after == 0) {
+                        report(&sink);
+                    }
+                    tally_free(&sink.tally);
                     return 0;
                 }
             } else {

@@ -28,8 +28,9 @@ ONE_COPY = {
     "mail_out.before-settle": (0, 1),  # R2
     "store.before-commit": (1, 1),  # whichever commit it is: also the one that ends H2 or R2
 }
-# Under load other files and letters stand in those windows as well: one file on the link, one letter for each connection.
-UNDER_LOAD = (1, SESSIONS)
+# Under load other files and letters stand in those windows as well: on the link those that were acknowledged and not
+# written down (NJE_RECORDING_MAX) and one on its way, and one letter for each connection.
+UNDER_LOAD = (17, SESSIONS)
 
 
 def account(traffic: Traffic, allowed_host: int, allowed_sink: int) -> str:

@@ -7,10 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CLOCK_SECOND INT64_C(1000000)
-#define CLOCK_MINUTE (60 * CLOCK_SECOND)
-#define CLOCK_HOUR   (60 * CLOCK_MINUTE)
-#define CLOCK_DAY    (24 * CLOCK_HOUR)
+#define CLOCK_MILLISECOND INT64_C(1000)
+#define CLOCK_SECOND      (1000 * CLOCK_MILLISECOND)
+#define CLOCK_MINUTE      (60 * CLOCK_SECOND)
+#define CLOCK_HOUR        (60 * CLOCK_MINUTE)
+#define CLOCK_DAY         (24 * CLOCK_HOUR)
 
 /* Wall clock. */
 int64_t clock_now(void);

@@ -20,8 +20,11 @@
 
 enum {
     FILE_TRIES_MAX = 3, /* unanswered or refused: then its sender is told */
-    JOB_KEY_SIZE = 256
+    JOB_KEY_SIZE = 256,
+    RECORD_TOGETHER = 12 /* acknowledged files that are written down at once, before the stream has to wait */
 };
+/* Acknowledged files are written down together; a crash meanwhile sends them again (NJE_RECORDING_MAX of a stream). */
+#define RECORD_PATIENCE_US (50 * CLOCK_MILLISECOND)
 
 FAILPOINT_DECLARE("host_in.committed");
 FAILPOINT_DECLARE("host_out.before-remove");
@@ -212,8 +215,9 @@ static void confirmed(void *owner, struct nje_link *link, int stream)
         return;
     confirmation->item = neighbour->last_taken[stream];
     neighbour->last_taken[stream] = (struct ulid){ .text = "" };
-    confirmation->job =
-        (struct store_job){ .work = confirm_work, .done = confirm_done, .arg = confirmation, .lazy = true };
+    confirmation->job = (struct store_job){
+        .work = confirm_work, .done = confirm_done, .arg = confirmation, .patience_us = STORE_PATIENCE_US
+    };
     store_write(gateway->store, &confirmation->job);
 }
 
@@ -301,8 +305,10 @@ static void settled(void *arg, const struct err *err)
         return;
     }
     bool accepted = sending->remove && !sending->has_report;
-    if (accepted)
+    if (accepted) {
+        sending->neighbour->recording--;
         FAILPOINT("host_out.removed");
+    }
     if (sending->remove || sending->quarantine)
         gateway_count(gateway, QUEUE_HOST_OUT, -1);
     if (sending->has_report)
@@ -317,7 +323,14 @@ static void settled(void *arg, const struct err *err)
 
 static void settle(struct sending *sending)
 {
-    sending->job = (struct store_job){ .work = settle_work, .done = settled, .arg = sending };
+    /* the neighbour has an accepted file: it is sent again after a crash before this commit, and that is all */
+    bool accepted = sending->remove && !sending->has_report;
+    struct neighbour *neighbour = sending->neighbour;
+    neighbour->recording += accepted;
+    bool patient = accepted && neighbour->recording < RECORD_TOGETHER;
+    sending->job = (struct store_job){
+        .work = settle_work, .done = settled, .arg = sending, .patience_us = patient ? RECORD_PATIENCE_US : 0
+    };
     store_write(sending->gateway->store, &sending->job);
 }
 

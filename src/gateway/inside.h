@@ -21,6 +21,7 @@ struct neighbour {
     struct pump pump;
     struct ulid last_taken[8]; /* by stream: the file whose acknowledgement may be lost; empty: none */
     bool wanted[8];            /* by stream: the link waits for a file */
+    unsigned recording;        /* files it acknowledged whose commit is under way */
 };
 
 enum { CLOSERS_MAX = 2 /* who may wait for the end of a drain */ };
@@ -46,7 +47,8 @@ struct gateway {
     struct registry *registry;
     /* translations */
     struct pump host_in, mail_in;
-    unsigned translating;
+    unsigned translating; /* letters in hand */
+    unsigned committing;  /* of these, those whose commit is under way */
     /* what NJE files need */
     unsigned job_ids[2 * JOB_IDS_AHEAD];
     size_t job_id_count;

@@ -389,7 +389,9 @@ static void settle(struct delivery *delivery)
     delivery->remove = true;
     for (size_t i = 0; i < delivery->count; i++)
         delivery->remove = delivery->remove && is_final(delivery, i);
-    delivery->job = (struct store_job){ .work = settle_work, .done = settled, .arg = delivery };
+    /* patient: the connection has no other letter meanwhile, so that a crash sends no more than this one again */
+    delivery->job =
+        (struct store_job){ .work = settle_work, .done = settled, .arg = delivery, .patience_us = STORE_PATIENCE_US };
     store_write(delivery->gateway->store, &delivery->job);
 }
 

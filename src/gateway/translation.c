@@ -18,12 +18,16 @@
 #include <stdio.h>
 
 enum {
-    TRANSLATIONS_MAX = 16,
-    CONTENT_MAX = 256 * 1024 * 1024, /* of a letter in memory; larger ones go into quarantine */
+    TRANSLATIONS_MAX = 32,
+    COMMIT_TOGETHER = TRANSLATIONS_MAX / 2, /* translations that are committed at once while others are made */
+    CONTENT_MAX = 256 * 1024 * 1024,        /* of a letter in memory; larger ones go into quarantine */
     CHUNKS_A_JOB = 4,
     FAILURES_MAX = 1000, /* recipients of one host file that cannot be served */
     TEMPORARY_RETRY_US = 2000000
 };
+
+/* While more letters wait to be translated than are in hand, a commit may wait for theirs. */
+#define CROWD_PATIENCE_US (50 * CLOCK_MILLISECOND)
 
 FAILPOINT_DECLARE("translate.before-commit");
 FAILPOINT_DECLARE("translate.committed");
@@ -133,6 +137,7 @@ static void commit_done(void *arg, const struct err *err)
     struct translation *translation = arg;
     struct gateway *gateway = translation->gateway;
     const struct item *item = &translation->fetch.item;
+    gateway->committing--;
     if (err != NULL && err->id != ERR_NOT_FOUND) {
         put_back(translation, err);
         return;
@@ -199,6 +204,14 @@ static void chunks_done(void *arg, const struct err *err)
     write_next(translation);
 }
 
+static int64_t patience(struct translation *translation)
+{
+    const struct gateway *gateway = translation->gateway;
+    if (gateway->committing >= COMMIT_TOGETHER)
+        return 0;
+    return gateway->depth[translation->pump->queue] > gateway->translating ? CROWD_PATIENCE_US : STORE_PATIENCE_US;
+}
+
 /* Large contents first, piece by piece; then the commit. */
 static void write_next(struct translation *translation)
 {
@@ -206,12 +219,14 @@ static void write_next(struct translation *translation)
            !is_large(&translation->outputs[translation->output_at]))
         translation->output_at++;
     bool chunks = translation->output_at < translation->output_count;
-    if (!chunks)
+    if (!chunks) {
         FAILPOINT("translate.before-commit");
+        translation->gateway->committing++;
+    }
     translation->job = (struct store_job){ .work = chunks ? chunks_work : commit_work,
                                            .done = chunks ? chunks_done : commit_done,
                                            .arg = translation,
-                                           .lazy = !chunks };
+                                           .patience_us = chunks ? 0 : patience(translation) };
     store_write(translation->gateway->store, &translation->job);
 }
 

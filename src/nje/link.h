@@ -19,6 +19,9 @@
 
 struct nje_link;
 
+/* Files of a stream that the neighbour acknowledged and the spool has not written down: what a crash sends again. */
+enum { NJE_RECORDING_MAX = 16 };
+
 enum nje_kind { NJE_RSCS, NJE_VM370, NJE_NJE38, NJE_JES2, NJE_UNIXNJE, NJE_KINDS };
 enum nje_dial { NJE_DIAL_BOTH, NJE_DIAL_ONLY, NJE_LISTEN_ONLY };
 
@@ -111,7 +114,8 @@ struct nje_spool {
     /* Asks for the spool file's bytes from `offset`; exactly one answer through nje_link_piece(link, stream, piece,
      * err): empty piece = end. Pieces may cut records anywhere. */
     void (*read)(void *owner, struct nje_link *link, int stream, void *handle, uint64_t offset);
-    /* The neighbour acknowledged. The spool records it and answers nje_link_removed(link, stream). */
+    /* The neighbour acknowledged. The spool records it and answers nje_link_removed(link, stream). The next files of
+     * the stream are asked for meanwhile; at NJE_RECORDING_MAX unanswered ones the stream waits. */
     void (*accepted)(void *owner, struct nje_link *link, int stream, void *handle);
     /* The file was not acknowledged. `counts`: it counts as a failure of this file (refused, no answer), with the
      * reason; otherwise the link went down under it and it simply goes back. Never while a read is outstanding. No

@@ -54,7 +54,7 @@ bool nje_out_outstanding(const struct nje_link *link)
 {
     for (int i = 0; i < NJE_STREAMS; i++) {
         const struct nje_out *out = &link->out[i];
-        if (out->state == NJE_OUT_ASKING || out->state == NJE_OUT_RECORDING || out->reading)
+        if (out->state == NJE_OUT_ASKING || out->recording > 0 || out->reading)
             return true;
     }
     return false;
@@ -121,7 +121,7 @@ void nje_out_down(struct nje_link *link, const struct err *why)
 {
     for (int i = 0; i < NJE_STREAMS; i++) {
         struct nje_out *out = &link->out[i];
-        if (out->state == NJE_OUT_ASKING || out->state == NJE_OUT_RECORDING)
+        if (out->state == NJE_OUT_ASKING)
             continue;
         bool held = out->state == NJE_OUT_READY || out->state == NJE_OUT_REQUESTED || out->state == NJE_OUT_SENDING ||
                     out->state == NJE_OUT_AWAITING_ACK;
@@ -311,7 +311,8 @@ static void send_on(struct nje_session *session, struct nje_out *out)
 static void pump_one(struct nje_session *session, struct nje_out *out)
 {
     struct nje_link *link = out->link;
-    if (out->state == NJE_OUT_IDLE && !out->dry && !out->resting && !out->reading && !link->draining) {
+    if (out->state == NJE_OUT_IDLE && !out->dry && !out->resting && !out->reading && !link->draining &&
+        out->recording < NJE_RECORDING_MAX) {
         out->state = NJE_OUT_ASKING;
         out->kicked = false;
         link->spool.next(link->spool.owner, link, out->stream);
@@ -412,7 +413,8 @@ int nje_out_acknowledged(struct nje_session *session, uint8_t rcb, struct err *e
     link->files_out++;
     link->bytes_out += out->offset;
     buf_free(&out->pending);
-    out->state = NJE_OUT_RECORDING;
+    out->state = NJE_OUT_IDLE;
+    out->recording++;
     link->spool.accepted(link->spool.owner, link, out->stream, out->file.handle);
     return 0;
 }
@@ -471,9 +473,9 @@ void nje_link_piece(struct nje_link *link, int stream, struct span piece, const 
 void nje_link_removed(struct nje_link *link, int stream)
 {
     struct nje_out *out = stream_out(link, stream);
-    if (out == NULL || out->state != NJE_OUT_RECORDING)
+    if (out == NULL || out->recording == 0)
         return;
-    out->state = NJE_OUT_IDLE;
+    out->recording--;
     nje_link_pump(link);
 }
 

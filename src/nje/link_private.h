@@ -111,8 +111,7 @@ enum nje_out_state {
     NJE_OUT_REQUESTED, /* 90 sent */
     NJE_OUT_SENDING,
     NJE_OUT_AWAITING_ACK, /* EOF sent */
-    NJE_OUT_CANCELLING,   /* transmitter cancel sent; the file has gone back */
-    NJE_OUT_RECORDING     /* acknowledged; the spool writes it down */
+    NJE_OUT_CANCELLING    /* transmitter cancel sent; the file has gone back */
 };
 struct nje_out {
     struct nje_link *link;
@@ -127,7 +126,8 @@ struct nje_out {
     bool owed;    /* `returned` waits for the outstanding piece */
     bool owed_counts;
     struct err owed_why;
-    uint64_t offset; /* bytes had from the spool */
+    unsigned recording; /* acknowledged files that the spool has not written down yet */
+    uint64_t offset;    /* bytes had from the spool */
     struct buf pending;
     size_t pending_at;
     struct loop_timer timer;

@@ -106,8 +106,10 @@ static void read_piece(void *owner, struct nje_link *link, int stream, void *han
 static void accepted(void *owner, struct nje_link *link, int stream, void *handle)
 {
     (void)handle;
-    ((struct rig *)owner)->accepted++;
-    nje_link_removed(link, stream);
+    struct rig *rig = owner;
+    rig->accepted++;
+    if (!rig->hold_record)
+        nje_link_removed(link, stream);
 }
 
 static void returned(void *owner, struct nje_link *link, int stream, void *handle, bool counts, const struct err *why)

@@ -9,7 +9,7 @@
 #include "nje/link.h"
 #include "nje/signon.h"
 
-enum { RIG_FILES_MAX = 16, RIG_PIECE = 700 };
+enum { RIG_FILES_MAX = 20, RIG_PIECE = 700 };
 
 struct nje_incoming {
     bool open, committed;
@@ -38,6 +38,7 @@ struct rig {
     bool choke;       /* put says no */
     bool hold_commit; /* commit is not answered */
     bool hold_read;   /* read is not answered */
+    bool hold_record; /* accepted is not answered */
     bool commit_fails;
     struct nje_incoming in[RIG_FILES_MAX];
     unsigned begun, committed, abandoned, confirmed;

@@ -274,6 +274,35 @@ static void a_file_goes_out_whole(void **state)
     buf_free(&heard);
 }
 
+/* A link that waited for each commit would be as slow as the disk; one that never waited could send any number of files
+ * again after a crash. */
+static void files_go_on_while_acceptances_are_written(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct buf spool = { 0 }, heard = { 0 };
+    up(&rig);
+    rig.hold_record = true;
+    rig.out[rig.out_count++] = spool_file(&spool, 3);
+    while (rig.out_count <= NJE_RECORDING_MAX)
+        rig.out[rig.out_count++] = rig.out[0];
+    nje_link_kick(rig.link);
+    for (unsigned sent = 1; sent <= NJE_RECORDING_MAX; sent++) {
+        rig_expect_record(&rig, NJE_RCB_REQUEST, 0x99);
+        rig_say_records(&rig, "\xA0\x99\x00");
+        hear_file(&rig, 0x99, &heard, 1024);
+        rig_say_records(&rig, "\xC0\x99\x00");
+        rig_wait(&rig, rig.accepted == sent);
+    }
+    assert_int_equal(rig.out_next, NJE_RECORDING_MAX);
+    nje_link_removed(rig.link, 1);
+    rig_expect_record(&rig, NJE_RCB_REQUEST, 0x99);
+    assert_int_equal(rig.out_next, NJE_RECORDING_MAX + 1);
+    rig_close(&rig);
+    buf_free(&spool);
+    buf_free(&heard);
+}
+
 static void a_file_that_is_refused_goes_back(void **state)
 {
     (void)state;
@@ -801,6 +830,7 @@ int main(void)
         cmocka_unit_test(jobs_and_fast_open),
         cmocka_unit_test(a_spool_without_room_stops_the_reading),
         cmocka_unit_test(a_file_goes_out_whole),
+        cmocka_unit_test(files_go_on_while_acceptances_are_written),
         cmocka_unit_test(a_file_that_is_refused_goes_back),
         cmocka_unit_test(a_file_that_is_cancelled_is_answered_and_goes_back),
         cmocka_unit_test(a_spool_file_that_cannot_be_sent_is_cancelled),

@@ -29,9 +29,8 @@ enum {
     READERS_DEFAULT = 2,
     READERS_MAX = 8,
     BATCH_MAX = 1024,                  /* jobs in one commit */
-    LAZY_WAIT_US = 3000,               /* the longest a lazy job waits for one that is not */
-    LAZY_MAX = 64,                     /* lazy jobs that make a batch by themselves */
-    COMPANY_WAIT_US = 400,             /* the longest a job waits for as many others as came last time */
+    PATIENT_MAX = 64,                  /* patient jobs that make a batch by themselves */
+    COMPANY_WAIT_US = 3000,            /* the longest a job waits for as many others as came last time */
     CHECKPOINT_BYTES = 8 * 1024 * 1024 /* of write-ahead log before it is moved */
 };
 
@@ -57,7 +56,8 @@ struct store {
     pthread_mutex_t lock;
     pthread_cond_t write_wanted, read_wanted, checkpoint_wanted;
     struct job_list writes, reads;
-    unsigned urgent; /* of writes, those that are not lazy */
+    unsigned urgent;       /* of writes, those without patience */
+    int64_t patience_ends; /* steady clock: of the others the earliest, while there are any */
     bool stopping, checkpoint_due;
     atomic_bool restart_due; /* the bulk of the log was moved: the writer moves the rest and starts it anew */
     /* finished jobs on their way to the loop */
@@ -224,40 +224,32 @@ static void note_outcome(struct store *store, int result, const struct err *err)
         log_err(LOG_STORE, err, "the ledger cannot be written; mail waits and nothing is accepted until it can");
 }
 
-static void deadline_after(struct timespec *deadline_r, int64_t us)
+static struct timespec timespec_of(int64_t steady_us)
 {
-    (void)clock_gettime(CLOCK_MONOTONIC, deadline_r);
-    int64_t ns = deadline_r->tv_nsec + us % CLOCK_SECOND * 1000;
-    deadline_r->tv_sec += us / CLOCK_SECOND + ns / 1000000000;
-    deadline_r->tv_nsec = ns % 1000000000;
+    return (struct timespec){ .tv_sec = steady_us / CLOCK_SECOND, .tv_nsec = steady_us % CLOCK_SECOND * 1000 };
 }
 
-/* Waits, under the lock, for work that somebody waits for; for lazy work until there is much of it or its time is up;
- * for a second where the ledger is not writable. */
+/* Waits, under the lock, for work that somebody waits for; for patient work until there is much of it or the first has
+ * lost its patience; for a second where the ledger is not writable. */
 static void wait_for_work(struct store *store)
 {
-    struct timespec deadline;
-    bool lazy = false;
-    while (store->urgent == 0 && store->writes.count < LAZY_MAX && !store->stopping) {
-        if (store->writes.count > 0 && !lazy) {
-            lazy = true;
-            deadline_after(&deadline, LAZY_WAIT_US);
-        } else if (store->writes.count == 0 && atomic_load(&store->writable)) {
+    int64_t second_us = clock_steady() + CLOCK_SECOND;
+    while (store->urgent == 0 && store->writes.count < PATIENT_MAX && !store->stopping) {
+        if (store->writes.count == 0 && atomic_load(&store->writable)) {
             (void)pthread_cond_wait(&store->write_wanted, &store->lock);
             continue;
-        } else if (!lazy) {
-            deadline_after(&deadline, CLOCK_SECOND);
         }
+        struct timespec deadline = timespec_of(store->writes.count > 0 ? store->patience_ends : second_us);
         if (pthread_cond_timedwait(&store->write_wanted, &store->lock, &deadline) == ETIMEDOUT)
             return;
     }
 }
 
-/* `company` is how many urgent jobs came together last time: under load it pays to wait a moment for as many. */
+/* `company` is how many urgent jobs came together lately: under load it pays to wait a moment for as many. One that
+ * comes alone, and did so before, does not wait. */
 static void wait_for_company(struct store *store, unsigned company)
 {
-    struct timespec deadline;
-    deadline_after(&deadline, COMPANY_WAIT_US);
+    struct timespec deadline = timespec_of(clock_steady() + COMPANY_WAIT_US);
     while (store->urgent > 0 && store->urgent < company && !store->stopping)
         if (pthread_cond_timedwait(&store->write_wanted, &store->lock, &deadline) == ETIMEDOUT)
             return;
@@ -283,10 +275,10 @@ static void *write_loop(void *arg)
         (void)pthread_mutex_lock(&store->lock);
         wait_for_work(store);
         wait_for_company(store, company);
-        company = store->urgent;
+        company = store->urgent > company / 2 ? store->urgent : company / 2;
         list_take(&store->writes, &batch, BATCH_MAX);
         for (const struct store_job *job = batch.first; job != NULL; job = job->next)
-            store->urgent -= job->lazy ? 0 : 1;
+            store->urgent -= job->patience_us > 0 ? 0 : 1;
         bool stop = store->stopping && batch.count == 0;
         (void)pthread_mutex_unlock(&store->lock);
         if (stop)
@@ -494,9 +486,16 @@ void store_write(struct store *store, struct store_job *job)
 {
     store->backlog++;
     (void)pthread_mutex_lock(&store->lock);
+    int64_t ends_us = clock_steady() + job->patience_us;
+    bool first = store->writes.count == store->urgent; /* of the patient ones */
+    bool wake = job->patience_us == 0 || first || ends_us < store->patience_ends;
+    if (job->patience_us == 0)
+        store->urgent++;
+    else if (wake)
+        store->patience_ends = ends_us;
     list_add(&store->writes, job);
-    store->urgent += job->lazy ? 0 : 1;
-    (void)pthread_cond_signal(&store->write_wanted);
+    if (wake || store->writes.count >= PATIENT_MAX)
+        (void)pthread_cond_signal(&store->write_wanted);
     (void)pthread_mutex_unlock(&store->lock);
 }
 

@@ -11,12 +11,16 @@
 #ifndef OVVM_STORE_STORE_H
 #define OVVM_STORE_STORE_H
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/loop.h"
 #include "store/instance.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* What a job whose result only this process waits for may wait for others. */
+#define STORE_PATIENCE_US (3 * CLOCK_MILLISECOND)
 
 struct store;
 struct db; /* one connection, inside a job: store/db.h */
@@ -29,9 +33,9 @@ struct store_job {
     /* In the loop's thread. `err` is NULL after success. */
     void (*done)(void *arg, const struct err *err);
     void *arg;
-    /* Nobody waits for this write: it goes along with the next one that somebody waits for, or after LAZY_WAIT (3 ms).
-     */
-    bool lazy;
+    /* Writes: nobody waits for it, so it goes along with the next one that somebody waits for, but not later than this
+     * (0: at once). Nothing is lost by a crash before it that a crash before store_write would not lose. */
+    int64_t patience_us;
     /* the rest is the ledger's */
     struct err err;
     struct loop_post post;

@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from crash import UNDER_LOAD  # noqa: E402
 from harness import Tap, check, failpoints, same, start, until  # noqa: E402
 from peer.mail import Client, SmtpError  # noqa: E402
 from traffic import Traffic, letter, send_note  # noqa: E402
@@ -51,7 +52,7 @@ def one_fault(traffic: Traffic, fault: str, running: bool) -> str:
     check(answers <= set(LATER), f"answers to mail that could not be kept: {sorted(answers)}")
     check(not traffic.load.refused, "mail was refused for good because of a passing fault")
     host, sink = traffic.duplicates()
-    check(host <= 1 and sink <= 4, f"copies: host {host}, sink {sink}")
+    check(host <= UNDER_LOAD[0] and sink <= UNDER_LOAD[1], f"copies: host {host}, sink {sink}")
     return what
 
 
