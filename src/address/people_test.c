@@ -138,9 +138,13 @@ static int load_with(struct db *db, const char *text, const char *rule_text, boo
     assert_int_equal(rule_parse(span_text(rule_text), &rule, NULL), 0);
     if (people_parse(span_text(text), &site, &people, err) == -1)
         fail_msg("%s", err->text);
-    struct peopleload load = {
-        .people = &people, .rule = &rule, .policy = policy, .removal_percent = 10, .confirmed = confirmed, .now_us = NOW
-    };
+    struct peopleload load = { .people = &people,
+                               .source = PERSON_LISTED,
+                               .rule = &rule,
+                               .policy = policy,
+                               .removal_percent = 10,
+                               .confirmed = confirmed,
+                               .now_us = NOW };
     struct peopleload_gifts gifts = { .at = calloc(people.count + people.host_count + 1, sizeof gifts.at[0]) };
     assert_non_null(gifts.at);
     assert_int_equal(db_begin(db, NULL), 0);

@@ -17,7 +17,6 @@ enum { PATH_SIZE = 4096 };
 struct candidate {
     struct table_set *set;
     struct people people;
-    struct rule rule;
     bool has_people;
 };
 
@@ -129,7 +128,7 @@ static int read_tables(const struct conf *conf, struct candidate *candidate_r, s
         return err_set(err, ERR_NO_MEMORY, "out of memory for the tables");
     candidate_r->set->read_us = clock_now();
     if (read_ovdfile(conf, candidate_r->set, err) == -1 || read_routes(conf, candidate_r->set, err) == -1 ||
-        read_rule(conf, candidate_r->set, &candidate_r->rule, err) == -1) {
+        read_rule(conf, candidate_r->set, &candidate_r->set->rule, err) == -1) {
         candidate_free(candidate_r);
         return -1;
     }
@@ -221,7 +220,8 @@ static void load_people(struct tables *tables)
 {
     const struct conf *conf = tables->options.conf;
     tables->load = (struct peopleload){ .people = &tables->candidate.people,
-                                        .rule = &tables->candidate.rule,
+                                        .source = PERSON_LISTED,
+                                        .rule = &tables->candidate.set->rule,
                                         .policy = *registry_policy(tables->options.registry),
                                         .removal_percent = conf->addressing.people_removal_limit,
                                         .confirmed = tables->reload.confirmed,

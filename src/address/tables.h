@@ -20,6 +20,7 @@ struct table_set {
     struct ovdfile ovdfile;
     struct routes routes;
     size_t route_lines; /* of Route.tbl; 0: none, or there is no such file */
+    struct rule rule;   /* how people get their addresses */
     size_t people;      /* rows of people.csv */
     int64_t read_us;
 };

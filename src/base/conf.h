@@ -52,6 +52,23 @@ struct conf_addressing {
     unsigned people_removal_limit; /* percent */
 };
 
+/* In the order of the choices in conf_table.c. */
+enum conf_answer { CONF_NO, CONF_YES };
+enum conf_scope { CONF_SCOPE_SUB, CONF_SCOPE_ONE };
+
+struct conf_directory {
+    char *url; /* ldap://, ldaps:// or ldapi://; NULL: there is no directory, and nothing else here counts */
+    char *base, *filter;
+    enum conf_scope scope;
+    char *bind_dn, *password; /* both or neither */
+    char *mail_attribute, *name_attribute;
+    char *host_attributes; /* with one blank between; NULL: none */
+    enum conf_answer starttls;
+    char *ca_file;
+    unsigned page; /* entries */
+    int64_t interval_us, timeout_us;
+};
+
 struct conf_store {
     char *url; /* "sqlite:/path" */
     unsigned readers;
@@ -123,6 +140,7 @@ struct conf {
     struct conf_smtp_in smtp_in;
     struct conf_smtp_out smtp_out;
     struct conf_addressing addressing;
+    struct conf_directory directory;
     struct conf_limits limits;
     struct conf_admin admin;
     struct conf_log log;
