@@ -84,10 +84,14 @@ static void describe_route(const struct border *border, struct host_address host
     else
         say(request, "reached through link %s (Route.tbl line %u)", route->link->node.text, route->line);
     if (node != NULL)
-        say(request, "Ovdfile.dat line %u: host-kind %s%s%s", node->line, host_system_name(node->system),
-            name8_empty(node->mailman) ? "" : ", mailman ", node->mailman.text);
+        say(request, "Ovdfile.dat line %u: host-kind %s%s%s%s", node->line, host_system_name(node->system),
+            name8_empty(node->mailman) ? "" : ", mailman ", node->mailman.text,
+            node->users_listed ? ", users=listed" : "");
     else if ((*border->tables)->has_ovdfile)
         say(request, "not in Ovdfile.dat (unlisted-nodes = %s)", border->unlisted_are_cms ? "cms" : "refuse");
+    const char *name = hostusers_find(&(*border->tables)->hostusers, host);
+    if (name != NULL)
+        say(request, "in Hostusers.csv%s%s", name[0] != '\0' ? " as " : "", name);
     if (route != NULL && border_may_send(border, host, route->link->node, &why) == -1)
         say(request, "may not send: %s", why.text);
     buf_free(&mail);
@@ -427,11 +431,12 @@ static void tables_show(struct verb_call *call)
     json_t *routes = json_array();
     for (size_t i = 0; i < set->ovdfile.count; i++) {
         const struct ovdnode *node = &set->ovdfile.nodes[i];
-        (void)json_array_append_new(
-            nodes, json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:i, s:i}", "node", node->node.text, "mailman",
-                             node->mailman.text, "location", node->location, "local", node->local ? 1 : 0, "host_kind",
-                             node->local ? "" : host_system_name(node->system), "code_page", node->code_page,
-                             "max_lrecl", (int)node->max_lrecl, "line", (int)node->line));
+        (void)json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:i, s:b, s:i}", "node",
+                                                     node->node.text, "mailman", node->mailman.text, "location",
+                                                     node->location, "local", node->local ? 1 : 0, "host_kind",
+                                                     node->local ? "" : host_system_name(node->system), "code_page",
+                                                     node->code_page, "max_lrecl", (int)node->max_lrecl, "users_listed",
+                                                     node->users_listed ? 1 : 0, "line", (int)node->line));
     }
     for (size_t i = 0; i < set->routes.count; i++) {
         const struct route *route = &set->routes.at[i];
@@ -446,6 +451,7 @@ static void tables_show(struct verb_call *call)
     put(reply, "nodes", nodes);
     put(reply, "routes", routes);
     put(reply, "people", json_integer((json_int_t)set->people));
+    put(reply, "host_users", json_integer((json_int_t)set->hostusers.count));
     put(reply, "problem",
         tables_problem(options->tables) != NULL ? json_string(tables_problem(options->tables)) : json_null());
 }

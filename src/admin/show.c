@@ -325,7 +325,8 @@ void show_tables(const json_t *reply)
 {
     size_t index;
     json_t *one;
-    (void)printf("read %s, %lld people\n\n", text(reply, "read"), number(reply, "people"));
+    (void)printf("read %s, %lld people, %lld host users\n\n", text(reply, "read"), number(reply, "people"),
+                 number(reply, "host_users"));
     if (!is_true(reply, "ovdfile"))
         (void)puts("there is no Ovdfile.dat: every node that a link leads to exchanges mail");
     json_array_foreach(json_object_get(reply, "nodes"), index, one)
@@ -339,7 +340,8 @@ void show_tables(const json_t *reply)
             (void)printf("  code page %s", text(one, "code_page"));
         if (number(one, "max_lrecl") > 0)
             (void)printf("  records to %lld", number(one, "max_lrecl"));
-        (void)printf("  (Ovdfile.dat line %lld)\n", number(one, "line"));
+        (void)printf("%s  (Ovdfile.dat line %lld)\n", is_true(one, "users_listed") ? "  users in Hostusers.csv" : "",
+                     number(one, "line"));
     }
     (void)putchar('\n');
     json_array_foreach(json_object_get(reply, "routes"), index, one)

@@ -52,7 +52,8 @@ static const struct conf_key connector_keys[] = {
     { "registration-prefix", CONF_NAME8, AT(conf_connector, registration_prefix), .fallback = "X", .example = "X",
       .doc = "The letter that the numbers of registered senders begin with, as in X0000017." },
     { "tables", CONF_PATH, AT(conf_connector, tables), .example = "/etc/ovvm/tables",
-      .doc = "The folder of Ovdfile.dat and Route.tbl, see ovvm-tables(5). Either file may be missing: without "
+      .doc = "The folder of Ovdfile.dat, Hostusers.csv and Route.tbl, see ovvm-tables(5). Each file may be missing: "
+             "without "
              "Ovdfile.dat every node that a link leads to may send mail to the Internet and get it." },
 };
 
@@ -153,10 +154,17 @@ static const struct conf_key addressing_keys[] = {
       .example = "cms",
       .doc = "What holds for a node that a link leads to and Ovdfile.dat does not list: refuse mail to and from it, or "
              "treat it as a CMS node." },
+    { "allow-unresolved", CONF_CHOICE, AT(conf_addressing, allow_unresolved), .fallback = "yes", .choices = no_yes,
+      .example = "no",
+      .doc = "With no, mail from the Internet is taken only for host users who are in Hostusers.csv, see "
+             "ovvm-tables(5), at whichever node. With yes, that is so only for nodes whose line in Ovdfile.dat says "
+             "users=listed." },
     { "people-removal-limit", CONF_COUNT, AT(conf_addressing, people_removal_limit), .fallback = "10", .least = 0,
       .most = 100, .unit = "percent", .example = "10",
-      .doc = "A people file in which more than this part of the people, and more than ten, are missing that were in "
-             "it before is taken for damaged and refused. ovvm tables reload --confirm takes it all the same." },
+      .doc = "A people file, or a directory, in which more than this part of the people, and more than ten, are "
+             "missing that "
+             "were in it before is taken for damaged and refused. ovvm tables reload --confirm, or ovvm people load "
+             "--confirm, takes it all the same." },
 };
 
 static const struct conf_key directory_keys[] = {

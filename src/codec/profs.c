@@ -362,7 +362,10 @@ void profs_build(const struct profs_letter *letter, const struct ebcdic_page *pa
 {
     struct buf top = { 0 };
     add_header(letter, cards);
-    buf_printf(&top, "To: %-8s--%s\n", letter->to.user.text, letter->to.node.text);
+    buf_printf(&top, "To: %-8s--%s", letter->to.user.text, letter->to.node.text);
+    buf_add_text(&top, letter->to_name.size > 0 ? "  " : "");
+    add_words(&top, letter->to_name);
+    buf_add_u8(&top, '\n');
     if (letter->address.size > 0) {
         buf_add_text(&top, "From: ");
         add_words(&top, letter->name);

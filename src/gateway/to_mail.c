@@ -132,6 +132,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     char message_id[ULID_LENGTH + 260];
     struct span references[LETTER_REFERENCES_MAX + 1];
     size_t reference_count = 0;
+    struct host_address from = { .node = state->current.from_node, .user = state->current.from_user };
     struct resolved pair = { .node = target->host.node,
                              .user = target->host.user,
                              .address = span_text(target->address),
@@ -139,6 +140,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     (void)snprintf(message_id, sizeof message_id, "<%s@%s>", state->letter_id.text, gateway->border.domain);
     struct mail_resolution resolution = { .letter = state->letter,
                                           .from = span_text((const char *)state->sender.at),
+                                          .from_name = border_name(&gateway->border, from),
                                           .to = span_text(target->address),
                                           .to_name = span_text(target->name),
                                           .pairs = &pair,
