@@ -16,9 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from harness import HOST, MAILNODE, Instance, Tap, check, same, skip_all, start, until  # noqa: E402
 from peer.instance import Absent  # noqa: E402
 from peer.ebcdic import card  # noqa: E402
-from peer.mail import Sink  # noqa: E402
+from peer.mail import Client, Sink  # noqa: E402
 from peer.nje import Node  # noqa: E402
 from peer.slapd import PASSWORD, Babbler, Slapd, person  # noqa: E402
+from traffic import letter, note_lines  # noqa: E402
 
 WAIT = 30.0
 
@@ -90,8 +91,8 @@ def faults(tap: Tap, args: argparse.Namespace) -> None:
             check(host_of(ovvm, "carol@example.org") in ("MICROSFT(CQUICK)", "MICROSFT(CAROLQ)"), "one of two")
             same(ovvm.ovvm("who", "bob@example.org")["name"], "Bob Short", "the full name")
             same(ovvm.ovvm("who", "bob@example.org")["source"], "directory", "where he comes from")
-            letter = sink.wait_for(1, WAIT)[0]
-            check("Bob Short" in letter.header("To"), f"To: {letter.header('To')}")
+            got = sink.wait_for(1, WAIT)[0]
+            check("Bob Short" in got.header("To"), f"To: {got.header('To')}")
             same(len(ovvm.ovvm("people", "list")["people"]), 43, "people listed")
         with tap.case("a second load changes nothing"):
             again = ovvm.ovvm("people", "load")["directory"]
@@ -186,6 +187,45 @@ def faults(tap: Tap, args: argparse.Namespace) -> None:
             check("WRONGWORD" not in "\n".join(ovvm.log_lines()) + str(ovvm.ovvm("status")), "the password stays secret")
 
 
+def host_users(tap: Tap, args: argparse.Namespace) -> None:
+    with Sink() as sink, Instance(args.build, relay=("127.0.0.1", sink.port)) as ovvm, \
+            Node(HOST, MAILNODE, connect=("127.0.0.1", ovvm.link_port)) as host:
+        ovvm.stop()
+        tables = ovvm.directory / "tables"
+        tables.mkdir()
+        (tables / "Ovdfile.dat").write_text(f"{MAILNODE} LOCAL MSX\n{HOST} CMS CMS host-kind=profs users=listed\n")
+        ovvm.sections["connector"]["tables"] = str(tables)
+        ovvm.write_conf()
+        with tap.case("a node whose users are to be listed needs the list"):
+            done = ovvm.run("check")
+            same(done.returncode, 3, "exit status")
+            check("Hostusers.csv" in done.stdout, done.stdout)
+        (tables / "Hostusers.csv").write_text(f'{HOST}(GEORGEB),"Barnes, George"\n')
+        ovvm.start()
+        with tap.case("at RCPT a user who is not listed is unknown, and one of an unknown node too"):
+            with Client(ovvm.smtp) as client:
+                client.command("MAIL FROM:<alice@outside.example>")
+                same(client.command("RCPT TO:<nobody@vm.example.org>")[:9], "550 5.1.1", "a user who is not listed")
+                same(client.command("RCPT TO:<georgeb@nonode.vm.example.org>")[:9], "550 5.1.2", "an unknown node")
+                same(client.command("RCPT TO:<georgeb@vm.example.org>")[:3], "250", "one who is")
+        with tap.case("full names: in the To line of a PROFS note, and on the Internet side"):
+            check(host.wait_up(WAIT), "the link is up")
+            with Client(ovvm.smtp) as client:
+                check(client.deliver(letter("M0000001")), "250")
+            host.wait_for(1, WAIT)
+            lines = [line.strip() for line in note_lines(host.received[0])]
+            check(f"To: GEORGEB --{HOST}  Barnes, George" in lines, f"lines: {lines}")
+            note_to(host, "ALICE", "H0000001")
+            got = sink.wait_for(1, WAIT)[0]
+            check("Barnes, George" in got.header("From"), f"From: {got.header('From')}")
+            check("Alice Longname" in got.header("To"), f"To: {got.header('To')}")
+        with tap.case("a list with a mistake is not taken on reload"):
+            (tables / "Hostusers.csv").write_text("NO ADDRESS\n")
+            same(ovvm.run("tables", "reload").returncode, 3, "exit status")
+            check("Hostusers.csv line 1" in warnings(ovvm), warnings(ovvm))
+            same(ovvm.ovvm("tables", "show")["host_users"], 1, "users in use")
+
+
 def interval(tap: Tap, args: argparse.Namespace) -> None:
     with tap.case("what changes in the directory comes with the interval, and on SIGHUP"), Slapd(PEOPLE[:2]) as slapd, \
             Instance(args.build, conf={"connector": {"people": None}}) as ovvm:
@@ -261,6 +301,7 @@ def main() -> None:
     except Absent as why:
         skip_all(str(why))
     faults(tap, args)
+    host_users(tap, args)
     interval(tap, args)
     secret(tap, args)
     many(tap, args)
