@@ -3,9 +3,8 @@
  *     ovvmd [-c FILE] [-f] [--check] [--version]
  *
  * Without -f it goes into the background once it is ready (systemd runs it with -f and waits for its notice). SIGTERM
- * and SIGINT: takes no more, finishes what is in hand, signs off, ends. SIGHUP: reads the log levels and the
- * tables anew. A second
- * SIGTERM ends it at once; the ledger makes that harmless.
+ * and SIGINT: takes no more, finishes what is in hand, signs off, ends. SIGHUP: reads the log levels, the tables and
+ * the people anew. A second SIGTERM ends it at once; the ledger makes that harmless.
  *
  * Exit status: 0 done, 2 usage, 3 refused (configuration, or the ledger is another's), 75 try again (disk, memory).
  */
@@ -14,6 +13,7 @@
 #include "base/conf.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "directory/child.h"
 #include "translator/ops.h"
 #include "translator/zygote.h"
 
@@ -42,6 +42,7 @@ struct daemon {
     struct zygote zygote;
     struct registry *registry;
     struct tables *tables;
+    struct people_directory *directory;
     struct gateway *gateway;
     struct control *control;
     struct event *signals[3];
@@ -129,6 +130,8 @@ static void on_reload(evutil_socket_t number, short what, void *arg)
     log_info(LOG_CORE, 514, "log levels read anew; other keys take effect at the next start");
     if (daemon->tables != NULL)
         tables_reload(daemon->tables, &(struct tables_reload){ .done = NULL });
+    if (daemon->directory != NULL)
+        people_directory_load(daemon->directory, &(struct tables_reload){ .done = NULL });
 }
 
 static int listen_to_signals(struct daemon *daemon)
@@ -220,10 +223,19 @@ static int start(struct daemon *daemon, struct err *err)
                                      .active = daemon->instance.state == INSTANCE_ACTIVE };
     if (tables_new(&tables, &daemon->tables, err) == -1)
         return -1;
+    struct people_directory_options directory = { .loop = daemon->loop,
+                                                  .store = daemon->store,
+                                                  .registry = daemon->registry,
+                                                  .conf = &daemon->conf,
+                                                  .tables = tables_current(daemon->tables),
+                                                  .active = tables.active };
+    if (people_directory_new(&directory, &daemon->directory, err) == -1)
+        return -1;
     struct gateway_options gateway = { .loop = daemon->loop,
                                        .store = daemon->store,
                                        .conf = &daemon->conf,
                                        .tables = daemon->tables,
+                                       .directory = daemon->directory,
                                        .registry = daemon->registry,
                                        .zygote = &daemon->zygote,
                                        .instance = &daemon->instance };
@@ -233,6 +245,7 @@ static int start(struct daemon *daemon, struct err *err)
                                        .store = daemon->store,
                                        .gateway = daemon->gateway,
                                        .tables = daemon->tables,
+                                       .directory = daemon->directory,
                                        .registry = daemon->registry,
                                        .conf = &daemon->conf,
                                        .instance = &daemon->instance };
@@ -247,6 +260,7 @@ static void stop(struct daemon *daemon)
     control_free(daemon->control);
     gateway_free(daemon->gateway);
     zygote_end(&daemon->zygote);
+    people_directory_free(daemon->directory);
     tables_free(daemon->tables);
     registry_free(daemon->registry);
     for (size_t i = 0; i < sizeof daemon->signals / sizeof daemon->signals[0]; i++)
@@ -309,6 +323,8 @@ int main(int argc, char **argv)
                                              { "failpoints", no_argument, NULL, OPTION_FAILPOINTS },
 #endif
                                              { NULL, 0, NULL, 0 } };
+    if (directory_is_meant(argc, argv))
+        return directory_main();
     if (zygote_is_meant(argc, argv))
         return zygote_main(&ops_child);
     static struct daemon daemon = { .conf_path = DEFAULT_CONF };

@@ -9,6 +9,7 @@ struct border border_of(const struct conf *conf, const struct table_set *const *
         .default_node = conf->connector.default_node,
         .domain = conf->connector.domain,
         .unlisted_are_cms = conf->addressing.unlisted_nodes == CONF_UNLISTED_CMS,
+        .users_listed = conf->addressing.allow_unresolved == CONF_NO,
         .tables = tables,
     };
 }
@@ -138,6 +139,20 @@ static int parse(const struct border *border, struct span address, struct host_a
     return 0;
 }
 
+/* Could be there, for all we are told. */
+static bool may_exist(const struct border *border, struct host_address host)
+{
+    const struct ovdnode *node = border_node(border, host.node);
+    bool listed = border->users_listed || (node != NULL && node->users_listed);
+    return !listed || hostusers_find(&(*border->tables)->hostusers, host) != NULL;
+}
+
+struct span border_name(const struct border *border, struct host_address host)
+{
+    const char *name = hostusers_find(&(*border->tables)->hostusers, host);
+    return name != NULL ? span_text(name) : SPAN_EMPTY;
+}
+
 int border_from_mail(const struct border *border, struct span address, struct host_address *host_r, struct err *err)
 {
     struct err ignored;
@@ -150,6 +165,8 @@ int border_from_mail(const struct border *border, struct span address, struct ho
                        host_address_text(*host_r).text);
     if (border_route(border, *host_r) == NULL || !is_listed(border, host_r->node))
         return err_set(err, ERR_UNKNOWN_NODE, "there is no node %s in the host network", host_r->node.text);
+    if (!may_exist(border, *host_r))
+        return err_set(err, ERR_UNKNOWN_USER, "there is no user %s at %s", host_r->user.text, host_r->node.text);
     return 0;
 }
 

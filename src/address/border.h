@@ -12,6 +12,7 @@ struct border {
     struct name8 default_node; /* of user@domain */
     const char *domain;
     bool unlisted_are_cms; /* nodes that Ovdfile.dat does not list */
+    bool users_listed;     /* of all nodes (allow-unresolved = no) */
     const struct table_set *const *tables;
 };
 
@@ -29,8 +30,11 @@ const struct ovdnode *border_node(const struct border *border, struct name8 node
 
 /* A recipient from the Internet (an address without < >) who is a host user. RELAY_DENIED: its domain is not ours, or
  * the address is at a node of ours (those stand for people on the Internet side, and we are no relay); UNKNOWN_NODE: no
- * link leads there, or Ovdfile.dat does not list it; UNKNOWN_USER; BAD_ADDRESS. */
+ * link leads there, or Ovdfile.dat does not list it; UNKNOWN_USER, also where the users of the node are those of
+ * Hostusers.csv; BAD_ADDRESS. */
 int border_from_mail(const struct border *border, struct span address, struct host_address *host_r, struct err *err);
+/* The full name of a host user in UTF-8; empty: not known. */
+struct span border_name(const struct border *border, struct host_address host);
 /* How a host address is written on the Internet side. */
 void border_to_mail(const struct border *border, struct host_address host, struct buf *to);
 

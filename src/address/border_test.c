@@ -164,6 +164,25 @@ static void routes_lead_to_other_links(void **state)
     check("jim@oak.vm.example.org", "OAK(JIM)", ERR_NONE);
 }
 
+/* AD-08: a host user who is not there gets no mail, so that none comes back and goes out again. */
+static void users_are_checked_where_they_are_listed(void **state)
+{
+    (void)state;
+    struct err err = ERR_CLEAR;
+    with_tables("MICROSFT LOCAL MSX\nMAPLEC1 CMS CMS users=listed\nMAPLE#2 CMS CMS users=any\n", "");
+    assert_int_equal(hostusers_parse(SPAN_LITERAL("MAPLEC1(GEORGEB),\"Barnes, George\"\n"), &set.hostusers, &err), 0);
+    check("georgeb@maplec1.vm.example.org", "MAPLEC1(GEORGEB)", ERR_NONE);
+    check("nobody@vm.example.org", NULL, ERR_UNKNOWN_USER);
+    check("\"MAPLE#2(NOBODY)\"@vm.example.org", "MAPLE#2(NOBODY)", ERR_NONE);
+    struct border border = a_border();
+    struct host_address host = { .node = nodes[0], .user = name("GEORGEB") };
+    assert_true(span_equal(border_name(&border, host), SPAN_LITERAL("Barnes, George")));
+    border.users_listed = true;
+    assert_int_equal(border_from_mail(&border, SPAN_LITERAL("\"MAPLE#2(NOBODY)\"@vm.example.org"), &host, &err), -1);
+    assert_int_equal(err.id, ERR_UNKNOWN_USER);
+    hostusers_free(&set.hostusers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +192,7 @@ int main(void)
         cmocka_unit_test(every_user_id_comes_back),
         cmocka_unit_test(only_listed_nodes_exchange_mail),
         cmocka_unit_test(routes_lead_to_other_links),
+        cmocka_unit_test(users_are_checked_where_they_are_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

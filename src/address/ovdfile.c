@@ -54,13 +54,24 @@ static int take_system(const struct tabletext *table, struct span value, struct 
     return tabletext_wrong(table, err, "host-kind %s is none of cms, profs, ovvm, tso, nje38, cms370, mailer", shown);
 }
 
+static int take_users(const struct tabletext *table, struct span value, struct ovdnode *node, struct err *err)
+{
+    node->users_listed = span_equal_nocase(value, SPAN_LITERAL("listed"));
+    if (!node->users_listed && !span_equal_nocase(value, SPAN_LITERAL("any")))
+        return tabletext_wrong(table, err, "users= is listed (those of Hostusers.csv) or any");
+    return 0;
+}
+
 static int take_column(const struct tabletext *table, struct span word, struct ovdnode *node, unsigned *given,
                        struct err *err)
 {
     static const struct {
         const char *name;
         int (*take)(const struct tabletext *table, struct span value, struct ovdnode *node, struct err *err);
-    } columns[] = { { "host-kind", take_system }, { "code-page", take_code_page }, { "max-lrecl", take_lrecl } };
+    } columns[] = { { "host-kind", take_system },
+                    { "code-page", take_code_page },
+                    { "max-lrecl", take_lrecl },
+                    { "users", take_users } };
     struct reader reader = reader_of(word);
     struct span name = reader_until(&reader, '=');
     char shown[64];
@@ -75,7 +86,7 @@ static int take_column(const struct tabletext *table, struct span word, struct o
             return tabletext_wrong(table, err, "%s has no meaning for a LOCAL node", shown);
         return columns[i].take(table, reader.rest, node, err);
     }
-    return tabletext_wrong(table, err, "\"%s\" is none of host-kind=, code-page= and max-lrecl=", shown);
+    return tabletext_wrong(table, err, "\"%s\" is none of host-kind=, code-page=, max-lrecl= and users=", shown);
 }
 
 static int take_line(const struct tabletext *table, struct ovdnode *node, struct err *err)

@@ -29,6 +29,7 @@ struct ovdnode {
     struct name8 mailman; /* empty: none (CMS, LOCAL) */
     char location[4];     /* "" for a CMS node */
     bool local;           /* one of ours */
+    bool users_listed;    /* users=listed: its users are those of Hostusers.csv, and nobody else */
     enum host_system system;
     char code_page[OVDFILE_PAGE_SIZE]; /* "": the link's */
     unsigned max_lrecl;                /* 0: the system's */

@@ -68,7 +68,7 @@ static void mistakes_name_their_line(void **state)
         { "MICROSFT LOCAL MSX\nNINECHARS CMS CMS\n",
           "Ovdfile.dat line 2: the node \"NINECHARS\" is longer than 8 characters" },
         { "MICROSFT LOCAL MSX\nOAK CMS CMS colour=red\n",
-          "Ovdfile.dat line 2: \"colour=red\" is none of host-kind=, code-page= and max-lrecl=" },
+          "Ovdfile.dat line 2: \"colour=red\" is none of host-kind=, code-page=, max-lrecl= and users=" },
         { "MICROSFT LOCAL MSX\nOAK CMS CMS host-kind=mvs\n",
           "Ovdfile.dat line 2: host-kind mvs is none of cms, profs, ovvm, tso, nje38, cms370, mailer" },
         { "MICROSFT LOCAL MSX\nOAK CMS CMS code-page=9999\n",

@@ -1,4 +1,5 @@
-/* people: people.csv, the site's own people on the Internet side and the host addresses they have.
+/* people: people.csv, the site's own people on the Internet side and the host addresses they have; or the same from a
+ * directory.
  *
  * CSV as in RFC 4180, UTF-8: address, full name, and any number of columns with host addresses, each NODE(USER) or only
  * USER; several may stand in one column with blanks or semicolons between. The first host address is the one that is
@@ -14,25 +15,28 @@
 enum {
     PEOPLE_FILE_MAX = 128 << 20,
     PEOPLE_MAX = 500000,
-    PEOPLE_COLUMNS_MAX = 16,
-    PEOPLE_FIELD_MAX = 1024, /* octets */
-    PEOPLE_HOSTS_MAX = 16    /* host addresses of one person */
+    PEOPLE_HOSTS_MAX = 16,   /* host addresses of one person */
+    PEOPLE_PROBLEMS_MAX = 20 /* that are told in words */
 };
 
 struct people_row {
     size_t address, name; /* where in `texts` they begin, each with its NUL; the address is the mail key */
     size_t hosts;         /* first in `hosts` */
     unsigned host_count;
+    bool first_is_shown; /* else whichever of them is shown already, or else the first */
+    bool dropped;        /* while reading: the address came before */
     unsigned line;
 };
 
 struct people {
     struct buf texts;
-    struct people_row *rows; /* in the order of the file */
+    struct people_row *rows; /* in the order of the text */
     size_t count;
     struct host_address *hosts;
     size_t host_count;
-    struct people_row const **sorted; /* by address */
+    struct people_row **sorted; /* by address */
+    size_t problem_count;       /* what was forgiven */
+    struct buf problems;        /* the first of them, one line each */
 };
 
 /* What the rows are checked against. */
@@ -40,11 +44,16 @@ struct people_site {
     struct name8 node;         /* of a host address without one */
     const struct ovdfile *ovd; /* NULL, or: further nodes of ours */
     const char *local_domains; /* NULL: any; else with one blank between */
+    const char *name;          /* of the text, for errors; NULL: people.csv */
+    /* The text is a directory's: what is wrong is passed over and counted, and only the third column of a row has an
+     * address that is to be shown. */
+    bool forgiving;
 };
 
 /* -1 CONFIG naming the line, or NO_MEMORY; *people_r is empty then. Refused are an address or host address that stands
  * twice, a host address at a node that is not ours or with a reserved user id, an address outside the local domains,
- * and more than the limits above. */
+ * and more than the limits above. Where the site forgives, only text that is no CSV and more than PEOPLE_MAX rows are.
+ */
 int people_parse(struct span text, const struct people_site *site, struct people *people_r, struct err *err);
 void people_free(struct people *people);
 

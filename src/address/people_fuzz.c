@@ -5,12 +5,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
+static void read(struct span text, bool forgiving)
 {
     struct people people;
     struct err err = ERR_CLEAR;
-    struct people_site site = { .node = { .text = "MICROSFT" } };
-    int result = people_parse(span_of(at, size), &site, &people, &err);
+    struct people_site site = { .node = { .text = "MICROSFT" }, .forgiving = forgiving };
+    int result = people_parse(text, &site, &people, &err);
     if ((result == -1) != (err.id != ERR_NONE) || (result == -1 && people.count > 0))
         abort();
     for (size_t i = 0; i < people.count; i++) {
@@ -23,5 +23,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
                 abort();
     }
     people_free(&people);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
+{
+    read(span_of(at, size), false);
+    read(span_of(at, size), true);
     return 0;
 }

@@ -130,6 +130,8 @@ static const struct registry_policy policy = { .node = { .text = "MICROSFT" }, .
 
 static size_t given; /* host addresses by the last load */
 
+static enum person_source source = PERSON_LISTED;
+
 static int load_with(struct db *db, const char *text, const char *rule_text, bool confirmed,
                      struct people_changes *changes_r, struct err *err)
 {
@@ -138,9 +140,13 @@ static int load_with(struct db *db, const char *text, const char *rule_text, boo
     assert_int_equal(rule_parse(span_text(rule_text), &rule, NULL), 0);
     if (people_parse(span_text(text), &site, &people, err) == -1)
         fail_msg("%s", err->text);
-    struct peopleload load = {
-        .people = &people, .rule = &rule, .policy = policy, .removal_percent = 10, .confirmed = confirmed, .now_us = NOW
-    };
+    struct peopleload load = { .people = &people,
+                               .source = source,
+                               .rule = &rule,
+                               .policy = policy,
+                               .removal_percent = 10,
+                               .confirmed = confirmed,
+                               .now_us = NOW };
     struct peopleload_gifts gifts = { .at = calloc(people.count + people.host_count + 1, sizeof gifts.at[0]) };
     assert_non_null(gifts.at);
     assert_int_equal(db_begin(db, NULL), 0);
@@ -380,6 +386,66 @@ static void whatever_is_loaded_no_address_changes_hands(void **state)
     place_remove(&place);
 }
 
+/* Of a hundred thousand entries one is always wrong; the others must not wait for it. */
+static void a_directory_is_forgiven(void **state)
+{
+    (void)state;
+    static const char text[] = "\"alice@example.org\",\"Alice\",\"\",\"AL ALICE \"\n"
+                               "\"no address\",\"X\",\"\",\"\"\n"
+                               "\"far@elsewhere.example\",\"Far\",\"\",\"\"\n"
+                               "\"bob@example.org\",\"B\xFF\",\"BOB\",\"TOOLONGNAME SYSTEM BOBBY AL\"\n"
+                               "\"alice@EXAMPLE.org\",\"Again\",\"TWICE\",\"\"\n"
+                               "\"carol@example.org\",\"Carol\",\"BOB\",\"CAROL\"\n";
+    struct people_site forgiving = site;
+    struct people people;
+    struct err err = ERR_CLEAR;
+    forgiving.forgiving = true;
+    if (people_parse(SPAN_LITERAL(text), &forgiving, &people, &err) == -1)
+        fail_msg("%s", err.text);
+    assert_int_equal(people.count, 3);
+    assert_int_equal(people.problem_count, 8);
+    const struct people_row *alice = people_find(&people, "alice@example.org");
+    const struct people_row *bob = people_find(&people, "bob@example.org");
+    const struct people_row *carol = people_find(&people, "carol@example.org");
+    assert_true(alice != NULL && bob != NULL && carol != NULL);
+    assert_string_equal(people_name(&people, alice), "Alice");
+    assert_int_equal(alice->host_count, 2);
+    assert_false(alice->first_is_shown);
+    assert_string_equal(people_name(&people, bob), "");
+    assert_int_equal(bob->host_count, 2);
+    assert_true(bob->first_is_shown);
+    assert_string_equal(people.hosts[bob->hosts + 1].user.text, "BOBBY");
+    assert_int_equal(carol->host_count, 1);
+    assert_false(carol->first_is_shown);
+    assert_string_equal(people.hosts[carol->hosts].user.text, "CAROL");
+    people_free(&people);
+}
+
+/* Two sources, of which neither unlists the other's people; the file has the last word. */
+static void the_file_and_the_directory(void **state)
+{
+    (void)state;
+    struct err err = ERR_CLEAR;
+    struct person person;
+    struct place place = place_new();
+    load(place.db, "alice@example.org,Alice,ALICE\n", 1, 0, 0);
+    source = PERSON_DIRECTORY;
+    load(place.db, "alice@example.org,Other,OTHER\nbob@example.org,Bob\ncarol@example.org,Carol,ALICE\n", 2, 0, 0);
+    assert_int_equal(person_find(place.db, "alice@example.org", &person, &err), 1);
+    assert_string_equal(person.name, "Alice");
+    assert_int_equal(person.source, PERSON_LISTED);
+    assert_int_equal(person_find(place.db, "bob@example.org", &person, &err), 1);
+    assert_int_equal(person.source, PERSON_DIRECTORY);
+    load(place.db, "alice@example.org,Other,OTHER\nbob@example.org,Bob\ncarol@example.org,Carol,ALICE\n", 0, 0, 0);
+    source = PERSON_LISTED;
+    load(place.db, "alice@example.org,Alice,ALICE\n", 0, 0, 0);
+    load(place.db, "alice@example.org,Alice,ALICE\nbob@example.org,Robert\n", 0, 1, 0);
+    source = PERSON_DIRECTORY;
+    load(place.db, "carol@example.org,Carol,ALICE\n", 0, 0, 0);
+    source = PERSON_LISTED;
+    place_remove(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +458,8 @@ int main(void)
         cmocka_unit_test(a_file_cut_short_unlists_nobody),
         cmocka_unit_test(five_thousand_people_with_one_alias),
         cmocka_unit_test(whatever_is_loaded_no_address_changes_hands),
+        cmocka_unit_test(a_directory_is_forgiven),
+        cmocka_unit_test(the_file_and_the_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,9 @@
-/* peopleload: brings the ledger's people in line with people.csv, inside one ledger job.
+/* peopleload: brings the ledger's people in line with people.csv or with a directory, inside one ledger job.
  *
  * Whoever is new in the file gets a host address: the first one given there, else one by rule. Whoever is in it already
  * keeps what they have; host addresses that are no longer given there stay accepted. Who is no longer in the file keeps
- * all addresses too, and mail to them goes on to the person's mail system.
+ * all addresses too, and mail to them goes on to the person's mail system. The two sources are loaded apart and do not
+ * unlist each other's people; who stands in both is the file's.
  */
 #ifndef OVVM_ADDRESS_PEOPLELOAD_H
 #define OVVM_ADDRESS_PEOPLELOAD_H
@@ -11,10 +12,14 @@
 #include "address/registry.h"
 #include "address/rule.h"
 
-enum { PEOPLE_REMOVAL_ALWAYS = 10 /* so many may go whatever the percentage */ };
+enum {
+    PEOPLE_REMOVAL_ALWAYS = 10, /* so many may go whatever the percentage */
+    PEOPLE_CHANGES_SHOWN = 200  /* one by one */
+};
 
 struct peopleload {
     const struct people *people;
+    enum person_source source; /* PERSON_LISTED: a file, PERSON_DIRECTORY: a directory, which is forgiven */
     const struct rule *rule;
     struct registry_policy policy;
     unsigned removal_percent; /* more of the listed people than this going is refused … */
@@ -22,8 +27,17 @@ struct peopleload {
     int64_t now_us;
 };
 
+enum people_change_kind { PEOPLE_ADDED, PEOPLE_CHANGED, PEOPLE_REMOVED, PEOPLE_FORGIVEN };
+struct people_change {
+    enum people_change_kind kind;
+    char text[192]; /* the address and what is to be said of it */
+};
+
 struct people_changes {
     size_t before, added, changed, removed; /* people */
+    size_t forgiven;                        /* things that are wrong and were passed over */
+    size_t shown_count;
+    struct people_change shown[PEOPLE_CHANGES_SHOWN];
 };
 
 /* The host addresses that were made or given to people, for the log after the commit. */
@@ -36,10 +50,11 @@ struct peopleload_gifts {
     size_t count;
 };
 
-/* Counts what would change, and looks for what would be refused. Nothing is written. */
+/* Counts what would change, and looks for what would be refused. Nothing is written. *changes_r also has what was
+ * forgiven when the people were read. */
 int peopleload_compare(struct db *db, const struct peopleload *load, struct people_changes *changes_r, struct err *err);
-/* The same, and does it. REFUSED: a host address is another person's or has the form of a number (names the line), or
- * too many people are gone. */
+/* The same, and does it. REFUSED: too many people are gone; or, of a file, a host address is another person's or has
+ * the form of a number (names the line), which of a directory is passed over. */
 int peopleload_apply(struct db *db, const struct peopleload *load, struct people_changes *changes_r,
                      struct peopleload_gifts *gifts_r, struct err *err);
 

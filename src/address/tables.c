@@ -17,7 +17,6 @@ enum { PATH_SIZE = 4096 };
 struct candidate {
     struct table_set *set;
     struct people people;
-    struct rule rule;
     bool has_people;
 };
 
@@ -42,6 +41,7 @@ static void set_free(struct table_set *set)
     if (set == NULL)
         return;
     ovdfile_free(&set->ovdfile);
+    hostusers_free(&set->hostusers);
     routes_free(&set->routes);
     mem_free(set);
 }
@@ -56,19 +56,19 @@ static void candidate_free(struct candidate *candidate)
 /* --- reading --- */
 
 /* A file of the tables folder: 0; 1 where there is none. */
-static int read_table(const struct conf *conf, const char *name, struct buf *text, struct err *err)
+static int read_table(const struct conf *conf, const char *name, size_t most, struct buf *text, struct err *err)
 {
     char path[PATH_SIZE];
     if (conf->connector.tables == NULL)
         return 1;
     (void)snprintf(path, sizeof path, "%s/%s", conf->connector.tables, name);
-    return tabletext_read(path, TABLETEXT_FILE_MAX, text, err);
+    return tabletext_read(path, most, text, err);
 }
 
 static int read_ovdfile(const struct conf *conf, struct table_set *set, struct err *err)
 {
     struct buf text = { 0 };
-    int result = read_table(conf, "Ovdfile.dat", &text, err);
+    int result = read_table(conf, "Ovdfile.dat", TABLETEXT_FILE_MAX, &text, err);
     set->has_ovdfile = result == 0;
     if (result == 0)
         result = ovdfile_parse(buf_span(&text), conf->connector.node, conf->connector.location, &set->ovdfile, err);
@@ -76,10 +76,35 @@ static int read_ovdfile(const struct conf *conf, struct table_set *set, struct e
     return result == -1 ? -1 : 0;
 }
 
+/* Where users must be listed, there must be a list: without one all mail would be refused. */
+static int check_hostusers(const struct conf *conf, const struct table_set *set, struct err *err)
+{
+    for (size_t i = 0; i < set->ovdfile.count; i++)
+        if (set->ovdfile.nodes[i].users_listed)
+            return err_set(err, ERR_CONFIG, "Ovdfile.dat line %u: users=listed needs Hostusers.csv in the same folder",
+                           set->ovdfile.nodes[i].line);
+    if (conf->addressing.allow_unresolved == CONF_NO)
+        return err_set(err, ERR_CONFIG,
+                       "[addressing] allow-unresolved = no needs Hostusers.csv in the folder of [connector] tables");
+    return 0;
+}
+
+static int read_hostusers(const struct conf *conf, struct table_set *set, struct err *err)
+{
+    struct buf text = { 0 };
+    int result = read_table(conf, "Hostusers.csv", HOSTUSERS_FILE_MAX, &text, err);
+    if (result == 0)
+        result = hostusers_parse(buf_span(&text), &set->hostusers, err);
+    else if (result == 1)
+        result = check_hostusers(conf, set, err);
+    buf_free(&text);
+    return result;
+}
+
 static int read_routes(const struct conf *conf, struct table_set *set, struct err *err)
 {
     struct buf text = { 0 };
-    int result = read_table(conf, "Route.tbl", &text, err);
+    int result = read_table(conf, "Route.tbl", TABLETEXT_FILE_MAX, &text, err);
     if (result != -1)
         result = routes_parse(buf_span(&text), conf->links, conf->link_count, &set->routes, err);
     for (size_t i = 0; i < set->routes.count; i++)
@@ -128,8 +153,9 @@ static int read_tables(const struct conf *conf, struct candidate *candidate_r, s
     if (candidate_r->set == NULL)
         return err_set(err, ERR_NO_MEMORY, "out of memory for the tables");
     candidate_r->set->read_us = clock_now();
-    if (read_ovdfile(conf, candidate_r->set, err) == -1 || read_routes(conf, candidate_r->set, err) == -1 ||
-        read_rule(conf, candidate_r->set, &candidate_r->rule, err) == -1) {
+    if (read_ovdfile(conf, candidate_r->set, err) == -1 || read_hostusers(conf, candidate_r->set, err) == -1 ||
+        read_routes(conf, candidate_r->set, err) == -1 ||
+        read_rule(conf, candidate_r->set, &candidate_r->set->rule, err) == -1) {
         candidate_free(candidate_r);
         return -1;
     }
@@ -221,7 +247,8 @@ static void load_people(struct tables *tables)
 {
     const struct conf *conf = tables->options.conf;
     tables->load = (struct peopleload){ .people = &tables->candidate.people,
-                                        .rule = &tables->candidate.rule,
+                                        .source = PERSON_LISTED,
+                                        .rule = &tables->candidate.set->rule,
                                         .policy = *registry_policy(tables->options.registry),
                                         .removal_percent = conf->addressing.people_removal_limit,
                                         .confirmed = tables->reload.confirmed,

@@ -58,6 +58,7 @@ static void place_make(struct place *place)
                                                      .people = place->people };
     place->conf.addressing.registration = CONF_REGISTRATION_AUTO;
     place->conf.addressing.people_removal_limit = 10;
+    place->conf.addressing.allow_unresolved = CONF_YES;
     place->conf.links = &place->link;
     place->conf.link_count = 1;
     place->loop = loop_new();

@@ -84,10 +84,14 @@ static void describe_route(const struct border *border, struct host_address host
     else
         say(request, "reached through link %s (Route.tbl line %u)", route->link->node.text, route->line);
     if (node != NULL)
-        say(request, "Ovdfile.dat line %u: host-kind %s%s%s", node->line, host_system_name(node->system),
-            name8_empty(node->mailman) ? "" : ", mailman ", node->mailman.text);
+        say(request, "Ovdfile.dat line %u: host-kind %s%s%s%s", node->line, host_system_name(node->system),
+            name8_empty(node->mailman) ? "" : ", mailman ", node->mailman.text,
+            node->users_listed ? ", users=listed" : "");
     else if ((*border->tables)->has_ovdfile)
         say(request, "not in Ovdfile.dat (unlisted-nodes = %s)", border->unlisted_are_cms ? "cms" : "refuse");
+    const char *name = hostusers_find(&(*border->tables)->hostusers, host);
+    if (name != NULL)
+        say(request, "in Hostusers.csv%s%s", name[0] != '\0' ? " as " : "", name);
     if (route != NULL && border_may_send(border, host, route->link->node, &why) == -1)
         say(request, "may not send: %s", why.text);
     buf_free(&mail);
@@ -300,16 +304,17 @@ static void register_removed(struct verb_call *call)
 
 /* --- people --- */
 
+/* A page of the people file's people and one of the directory's. */
 struct listed {
     struct person *people;
-    size_t count;
+    size_t count, room;
 };
 
 static bool keep_person(void *arg, const struct person *person)
 {
     struct listed *listed = arg;
     listed->people[listed->count++] = *person;
-    return listed->count < LIST_LIMIT;
+    return listed->count < listed->room;
 }
 
 /* The number of the person to go on after. */
@@ -319,18 +324,30 @@ static int64_t after_person(const json_t *request)
     return after != NULL ? (int64_t)strtoll(after, NULL, 10) : 0;
 }
 
+static int by_key(const void *a, const void *b)
+{
+    int64_t first = ((const struct person *)a)->key;
+    int64_t second = ((const struct person *)b)->key;
+    return (first > second) - (first < second);
+}
+
 static int people_list(struct db *db, const struct verb_call *call, struct err *err)
 {
+    static const enum person_source sources[] = { PERSON_LISTED, PERSON_DIRECTORY };
     const json_t *request = call->request;
     json_t *reply = call->reply;
-    struct listed listed = { .people = mem_zero(LIST_LIMIT * sizeof listed.people[0]) };
+    struct listed listed = { .people = mem_zero(2 * LIST_LIMIT * sizeof listed.people[0]) };
     json_t *list = json_array();
     put(reply, "people", list);
     put(reply, "limit", json_integer(LIST_LIMIT));
-    int result = listed.people != NULL
-                     ? person_list(db, PERSON_LISTED, after_person(request), LIST_LIMIT, keep_person, &listed, err)
-                     : err_set(err, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < listed.count && result == 0; i++) {
+    int result = listed.people != NULL ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0] && result == 0; i++) {
+        listed.room = listed.count + LIST_LIMIT;
+        result = person_list(db, sources[i], after_person(request), LIST_LIMIT, keep_person, &listed, err);
+    }
+    if (listed.count > 0)
+        qsort(listed.people, listed.count, sizeof listed.people[0], by_key);
+    for (size_t i = 0; i < listed.count && i < LIST_LIMIT && result == 0; i++) {
         json_t *one = json_object();
         result = describe_person(db, &listed.people[i], one, err);
         (void)json_array_append_new(list, one);
@@ -339,34 +356,70 @@ static int people_list(struct db *db, const struct verb_call *call, struct err *
     return result;
 }
 
+static json_t *changes_json(const struct people_changes *changes)
+{
+    static const char *const kinds[] = { "new", "changed", "gone", "passed over" }; /* enum people_change_kind */
+    json_t *list = json_array();
+    for (size_t i = 0; i < changes->shown_count; i++)
+        (void)json_array_append_new(list, json_pack("{s:s, s:o}", "kind", kinds[changes->shown[i].kind], "text",
+                                                    verb_text(span_text(changes->shown[i].text))));
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "before", (json_int_t)changes->before, "added",
+                     (json_int_t)changes->added, "changed", (json_int_t)changes->changed, "removed",
+                     (json_int_t)changes->removed, "passed_over", (json_int_t)changes->forgiven, "list", list);
+}
+
+static void directory_loaded(void *arg, const struct people_changes *changes, const struct err *err)
+{
+    struct verb_call *call = arg;
+    if (people_directory_status(call->options->directory).configured)
+        put(call->reply, "directory", changes_json(changes));
+    verb_answer(call, err);
+}
+
+static void start_people_load(struct verb_call *call)
+{
+    people_directory_load(call->options->directory,
+                          &(struct tables_reload){ .confirmed = json_is_true(json_object_get(call->request, "confirm")),
+                                                   .done = directory_loaded,
+                                                   .arg = call });
+}
+
+/* The people file was looked at; now the directory. */
+static void file_checked(void *arg, const struct people_changes *changes, const struct err *err)
+{
+    struct verb_call *call = arg;
+    put(call->reply, "people", changes_json(changes));
+    if (err != NULL) {
+        verb_answer(call, err);
+        return;
+    }
+    people_directory_load(call->options->directory,
+                          &(struct tables_reload){ .only_look = true, .done = directory_loaded, .arg = call });
+}
+
+static void start_people_check(struct verb_call *call)
+{
+    tables_reload(call->options->tables,
+                  &(struct tables_reload){ .only_look = true, .done = file_checked, .arg = call });
+}
+
 /* --- tables --- */
 
 static void reloaded(void *arg, const struct people_changes *changes, const struct err *err)
 {
     struct verb_call *call = arg;
-    put(call->reply, "people",
-        json_pack("{s:I, s:I, s:I, s:I}", "before", (json_int_t)changes->before, "added", (json_int_t)changes->added,
-                  "changed", (json_int_t)changes->changed, "removed", (json_int_t)changes->removed));
+    put(call->reply, "people", changes_json(changes));
+    if (err == NULL)
+        people_directory_load(call->options->directory, &(struct tables_reload){ .done = NULL });
     verb_answer(call, err);
-}
-
-static void reload(struct verb_call *call, bool only_look)
-{
-    struct tables_reload how = { .confirmed = json_is_true(json_object_get(call->request, "confirm")),
-                                 .only_look = only_look,
-                                 .done = reloaded,
-                                 .arg = call };
-    tables_reload(call->options->tables, &how);
 }
 
 static void start_tables_reload(struct verb_call *call)
 {
-    reload(call, false);
-}
-
-static void start_people_check(struct verb_call *call)
-{
-    reload(call, true);
+    tables_reload(call->options->tables,
+                  &(struct tables_reload){ .confirmed = json_is_true(json_object_get(call->request, "confirm")),
+                                           .done = reloaded,
+                                           .arg = call });
 }
 
 static void tables_show(struct verb_call *call)
@@ -378,11 +431,12 @@ static void tables_show(struct verb_call *call)
     json_t *routes = json_array();
     for (size_t i = 0; i < set->ovdfile.count; i++) {
         const struct ovdnode *node = &set->ovdfile.nodes[i];
-        (void)json_array_append_new(
-            nodes, json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:i, s:i}", "node", node->node.text, "mailman",
-                             node->mailman.text, "location", node->location, "local", node->local ? 1 : 0, "host_kind",
-                             node->local ? "" : host_system_name(node->system), "code_page", node->code_page,
-                             "max_lrecl", (int)node->max_lrecl, "line", (int)node->line));
+        (void)json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:i, s:b, s:i}", "node",
+                                                     node->node.text, "mailman", node->mailman.text, "location",
+                                                     node->location, "local", node->local ? 1 : 0, "host_kind",
+                                                     node->local ? "" : host_system_name(node->system), "code_page",
+                                                     node->code_page, "max_lrecl", (int)node->max_lrecl, "users_listed",
+                                                     node->users_listed ? 1 : 0, "line", (int)node->line));
     }
     for (size_t i = 0; i < set->routes.count; i++) {
         const struct route *route = &set->routes.at[i];
@@ -397,6 +451,7 @@ static void tables_show(struct verb_call *call)
     put(reply, "nodes", nodes);
     put(reply, "routes", routes);
     put(reply, "people", json_integer((json_int_t)set->people));
+    put(reply, "host_users", json_integer((json_int_t)set->hostusers.count));
     put(reply, "problem",
         tables_problem(options->tables) != NULL ? json_string(tables_problem(options->tables)) : json_null());
 }
@@ -413,6 +468,7 @@ static const struct verb verbs[] = {
     { .name = "register remove", .ledger = register_remove, .loop = register_removed, .writes = true, .active = true },
     { .name = "people list", .ledger = people_list },
     { .name = "people check", .start = start_people_check },
+    { .name = "people load", .start = start_people_load },
     { .name = "tables show", .loop = tables_show },
     { .name = "tables reload", .start = start_tables_reload },
 };

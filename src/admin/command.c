@@ -3,9 +3,13 @@
 
 #include "admin/ask.h"
 
+#include "base/clock.h"
+
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { DIRECTORY_SLACK_S = 120 /* for the ledger, after a directory has answered at its last moment */ };
 
 static const struct {
     const char *name;
@@ -95,13 +99,24 @@ static void put_json(const json_t *reply)
     (void)putchar('\n');
 }
 
+/* How long an answer may take: people load and check wait for the directory. 0: as long as any. */
+static unsigned wait_for(const json_t *request, const struct conf *conf)
+{
+    const char *verb = json_string_value(json_object_get(request, "verb"));
+    bool asks = verb != NULL && conf->directory.url != NULL &&
+                (strcmp(verb, "people load") == 0 || strcmp(verb, "people check") == 0);
+    return asks ? DIRECTORY_SLACK_S + (unsigned)(conf->directory.timeout_us / CLOCK_SECOND) : 0;
+}
+
 int command_ask(const struct command *command, json_t *request, FILE *content, void (*show)(const json_t *reply))
 {
     struct conf conf;
     json_t *reply = NULL;
     int status = command_conf(command, &conf);
     if (status == EXIT_DONE) {
-        struct ask question = { .path = conf.admin.socket, .request = request, .content = content };
+        struct ask question = {
+            .path = conf.admin.socket, .request = request, .content = content, .wait_s = wait_for(request, &conf)
+        };
         status = ask(&question, &reply);
         conf_free(&conf);
     }

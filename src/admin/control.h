@@ -18,6 +18,7 @@ struct control_options {
     struct store *store;
     struct gateway *gateway;
     struct tables *tables;
+    struct people_directory *directory;
     struct registry *registry;
     const struct conf *conf;
     struct instance *instance; /* changes when the instance moves */

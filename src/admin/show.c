@@ -45,6 +45,11 @@ static void put_age(const char *when)
         (void)printf("%lldd", seconds / 86400);
 }
 
+static int is_true(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
 void show_status(const json_t *reply)
 {
     size_t index;
@@ -70,6 +75,12 @@ void show_status(const json_t *reply)
                      "%lld refused, %lld connections\n",
                      number(in, "accepted"), number(in, "refused"), number(in, "sessions"), number(out, "accepted"),
                      number(out, "deferred"), number(out, "refused"), number(out, "connected"));
+    const json_t *directory = json_object_get(reply, "directory");
+    if (directory != NULL) {
+        (void)printf("\ndirectory  %lld people, loaded ", number(directory, "people"));
+        put_age(text(directory, "loaded"));
+        (void)puts(is_true(directory, "loading") ? ", being loaded" : "");
+    }
     (void)printf("\nnext number for a sender: %lld\n", number(reply, "next_number"));
     json_array_foreach(json_object_get(reply, "warnings"), index, one)
     {
@@ -187,11 +198,6 @@ void show_trace(const json_t *reply)
 
 /* --- addresses and tables --- */
 
-static int is_true(const json_t *object, const char *key)
-{
-    return json_is_true(json_object_get(object, key));
-}
-
 static void put_person(const json_t *person)
 {
     size_t index;
@@ -278,28 +284,49 @@ void show_people(const json_t *reply)
         (void)printf("more with: ovvm people list --after %lld\n", last);
 }
 
-static void put_changes(const json_t *reply, const char *before)
+static void put_changes(const json_t *reply, const char *source, const char *before)
 {
-    const json_t *changes = json_object_get(reply, "people");
+    const json_t *changes = json_object_get(reply, source);
+    size_t index;
+    json_t *one;
+    if (changes == NULL)
+        return;
+    json_array_foreach(json_object_get(changes, "list"), index, one)
+    {
+        (void)printf("  %-11s  ", text(one, "kind"));
+        put_safe(text(one, "text"), 0);
+        (void)putchar('\n');
+    }
+    if (number(changes, "passed_over") > 0)
+        (void)printf("%s: %lld things are wrong and are passed over\n", before, number(changes, "passed_over"));
     (void)printf("%s: %lld new people, %lld changed, %lld gone, of %lld before\n", before, number(changes, "added"),
                  number(changes, "changed"), number(changes, "removed"), number(changes, "before"));
 }
 
 void show_people_check(const json_t *reply)
 {
-    put_changes(reply, "no mistakes; a reload would bring");
+    put_changes(reply, "people", "people file; a reload would bring");
+    put_changes(reply, "directory", "directory; a load would bring");
+}
+
+void show_people_load(const json_t *reply)
+{
+    if (json_object_get(reply, "directory") == NULL)
+        (void)puts("there is no [directory] in the configuration; ovvm tables reload reads the people file");
+    put_changes(reply, "directory", "the directory's people are in use");
 }
 
 void show_reload(const json_t *reply)
 {
-    put_changes(reply, "the tables are in use");
+    put_changes(reply, "people", "the tables are in use");
 }
 
 void show_tables(const json_t *reply)
 {
     size_t index;
     json_t *one;
-    (void)printf("read %s, %lld people\n\n", text(reply, "read"), number(reply, "people"));
+    (void)printf("read %s, %lld people, %lld host users\n\n", text(reply, "read"), number(reply, "people"),
+                 number(reply, "host_users"));
     if (!is_true(reply, "ovdfile"))
         (void)puts("there is no Ovdfile.dat: every node that a link leads to exchanges mail");
     json_array_foreach(json_object_get(reply, "nodes"), index, one)
@@ -313,7 +340,8 @@ void show_tables(const json_t *reply)
             (void)printf("  code page %s", text(one, "code_page"));
         if (number(one, "max_lrecl") > 0)
             (void)printf("  records to %lld", number(one, "max_lrecl"));
-        (void)printf("  (Ovdfile.dat line %lld)\n", number(one, "line"));
+        (void)printf("%s  (Ovdfile.dat line %lld)\n", is_true(one, "users_listed") ? "  users in Hostusers.csv" : "",
+                     number(one, "line"));
     }
     (void)putchar('\n');
     json_array_foreach(json_object_get(reply, "routes"), index, one)

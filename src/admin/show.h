@@ -14,6 +14,7 @@ void show_registered(const json_t *reply);
 void show_retired(const json_t *reply);
 void show_people(const json_t *reply);
 void show_people_check(const json_t *reply);
+void show_people_load(const json_t *reply);
 void show_tables(const json_t *reply);
 void show_reload(const json_t *reply);
 /* The one sentence about what was done. */

@@ -135,6 +135,60 @@ static void status_smtp(const struct gateway *gateway, json_t *reply)
     }
 }
 
+/* "3 hours", of a time that is gone. */
+static void age_text(int64_t since_us, char *text_r, size_t size)
+{
+    static const struct {
+        int64_t worth;
+        const char *name;
+    } units[] = {
+        { CLOCK_DAY, "day" }, { CLOCK_HOUR, "hour" }, { CLOCK_MINUTE, "minute" }, { CLOCK_SECOND, "second" }
+    };
+    int64_t age = clock_now() - since_us;
+    size_t i = 0;
+    while (i + 1 < sizeof units / sizeof units[0] && age < units[i].worth)
+        i++;
+    long long number = age > 0 ? (long long)(age / units[i].worth) : 0;
+    (void)snprintf(text_r, size, "%lld %s%s", number, units[i].name, number == 1 ? "" : "s");
+}
+
+static void warn_of_directory(const struct people_directory *directory, json_t *reply)
+{
+    struct people_directory_status status = people_directory_status(directory);
+    char text[80 + ERR_TEXT_SIZE], remedy[256], age[40], when[32];
+    if (!status.configured)
+        return;
+    (void)json_object_set_new(reply, "directory",
+                              json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:s}", "loaded", verb_time(status.loaded_us),
+                                        "tried", verb_time(status.tried_us), "next", verb_time(status.next_us),
+                                        "loading", status.loading ? 1 : 0, "people", (json_int_t)status.people,
+                                        "passed_over", (json_int_t)status.forgiven, "problem",
+                                        status.problem != NULL ? status.problem : ""));
+    age_text(status.loaded_us, age, sizeof age);
+    when_text(status.next_us, when, sizeof when);
+    if (status.problem != NULL && status.loaded_us != 0)
+        (void)snprintf(text, sizeof text, "the directory was not loaded: %s", status.problem);
+    else if (status.problem != NULL)
+        (void)snprintf(text, sizeof text, "the directory was never loaded: %s", status.problem);
+    if (status.problem != NULL && status.loaded_us != 0)
+        (void)snprintf(remedy, sizeof remedy,
+                       "mail flows with the people as they were %s ago; see to the server, or to [directory]; it is "
+                       "asked again%s",
+                       age, when);
+    else if (status.problem != NULL)
+        (void)snprintf(remedy, sizeof remedy,
+                       "mail of host users to people who are not known waits; see to the server, or to [directory]; it "
+                       "is asked again%s",
+                       when);
+    if (status.problem != NULL)
+        warn(reply, text, remedy);
+    else if (status.forgiven > 0) {
+        (void)snprintf(text, sizeof text, "%zu things in the directory are wrong and were passed over",
+                       status.forgiven);
+        warn(reply, text, "ovvm people check shows them");
+    }
+}
+
 /* What concerns the whole instance; where no mail flows comes first. */
 static void warn_of_state(const struct control_options *options, json_t *reply)
 {
@@ -153,6 +207,7 @@ static void warn_of_state(const struct control_options *options, json_t *reply)
     else if (!(*tables_current(options->tables))->has_ovdfile)
         warn(reply, "there is no Ovdfile.dat: every node that a link leads to may send mail to the Internet",
              "list the nodes in Ovdfile.dat in the tables folder, see ovvm-tables(5)");
+    warn_of_directory(options->directory, reply);
     if (!store_writable(options->store))
         warn(reply, "the ledger cannot be written",
              "make room on the disk of the state directory; mail resumes by itself");

@@ -40,6 +40,7 @@ struct conf_connector {
 };
 
 /* In the order of the choices in conf_table.c. */
+enum conf_answer { CONF_NO, CONF_YES };
 enum conf_registration { CONF_REGISTRATION_OFF, CONF_REGISTRATION_AUTO };
 enum conf_style { CONF_STYLE_NUMBER, CONF_STYLE_NAME };
 enum conf_unlisted { CONF_UNLISTED_REFUSE, CONF_UNLISTED_CMS };
@@ -49,7 +50,24 @@ struct conf_addressing {
     enum conf_style registration_style;
     unsigned registration_limit; /* new senders a peer may bring on a day; 0: any number */
     enum conf_unlisted unlisted_nodes;
-    unsigned people_removal_limit; /* percent */
+    unsigned people_removal_limit;     /* percent */
+    enum conf_answer allow_unresolved; /* host users who are not in Hostusers.csv */
+};
+
+/* In the order of the choices in conf_table.c. */
+enum conf_scope { CONF_SCOPE_SUB, CONF_SCOPE_ONE };
+
+struct conf_directory {
+    char *url; /* ldap://, ldaps:// or ldapi://; NULL: there is no directory, and nothing else here counts */
+    char *base, *filter;
+    enum conf_scope scope;
+    char *bind_dn, *password; /* both or neither */
+    char *mail_attribute, *name_attribute;
+    char *host_attributes; /* with one blank between; NULL: none */
+    enum conf_answer starttls;
+    char *ca_file;
+    unsigned page; /* entries */
+    int64_t interval_us, timeout_us;
 };
 
 struct conf_store {
@@ -123,6 +141,7 @@ struct conf {
     struct conf_smtp_in smtp_in;
     struct conf_smtp_out smtp_out;
     struct conf_addressing addressing;
+    struct conf_directory directory;
     struct conf_limits limits;
     struct conf_admin admin;
     struct conf_log log;

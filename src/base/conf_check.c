@@ -203,6 +203,39 @@ static void check_names(struct conf_reading *reading)
                          "[connector] registration-prefix \"%s\" is not one letter; write for example X", prefix);
 }
 
+static bool is_given(const struct conf_place *place, enum conf_section_id section, const char *key)
+{
+    return place->key_lines[conf_key_index(section, key)] != 0;
+}
+
+static void check_directory(struct conf_reading *reading)
+{
+    static const char *const dependent[] = { "base", "bind-dn", "password-file", "host-attributes", "ca-file" };
+    const struct conf_place *place = &reading->places[CONF_DIRECTORY];
+    const struct conf_directory *directory = &reading->conf->directory;
+    if (!is_given(place, CONF_DIRECTORY, "url")) {
+        for (size_t i = 0; i < sizeof dependent / sizeof dependent[0]; i++)
+            if (is_given(place, CONF_DIRECTORY, dependent[i]))
+                conf_problem_add(
+                    reading->problems, line_of(place, CONF_DIRECTORY, dependent[i]),
+                    "[directory] %s has no use without url; add for example url = ldaps://ldap.example.org",
+                    dependent[i]);
+        return;
+    }
+    if (!is_given(place, CONF_DIRECTORY, "base"))
+        conf_problem_add(reading->problems, line_of(place, CONF_DIRECTORY, "url"),
+                         "[directory] base is missing; add for example base = \"ou=people,dc=example,dc=org\"");
+    if (is_given(place, CONF_DIRECTORY, "bind-dn") != is_given(place, CONF_DIRECTORY, "password-file"))
+        conf_problem_add(
+            reading->problems, line_of(place, CONF_DIRECTORY, "bind-dn"),
+            "[directory] bind-dn and password-file belong together; give both, or neither to ask without a "
+            "name");
+    if (sound(place, CONF_DIRECTORY, "url") && sound(place, CONF_DIRECTORY, "starttls") &&
+        directory->starttls == CONF_YES && strncmp(directory->url, "ldap://", 7) != 0)
+        conf_problem_add(reading->problems, line_of(place, CONF_DIRECTORY, "starttls"),
+                         "[directory] starttls is for ldap:// only; remove it here");
+}
+
 void conf_check(struct conf_reading *reading)
 {
     const struct conf *conf = reading->conf;
@@ -217,6 +250,7 @@ void conf_check(struct conf_reading *reading)
     check_names(reading);
     check_default_node(reading);
     check_ports(reading);
+    check_directory(reading);
     if (sound(limits, CONF_LIMITS, "retry") && sound(limits, CONF_LIMITS, "retry-max") &&
         conf->limits.retry_us > conf->limits.retry_max_us)
         conf_problem_add(reading->problems, line_of(limits, CONF_LIMITS, "retry"),

@@ -16,6 +16,8 @@ static const char *const targets[] = { "auto", "journal", "stderr", NULL };     
 
 static const char *const registrations[] = { "off", "auto", NULL }; /* enum conf_registration */
 static const char *const styles[] = { "number", "name", NULL };     /* enum conf_style */
+static const char *const scopes[] = { "sub", "one", NULL };         /* enum conf_scope */
+static const char *const no_yes[] = { "no", "yes", NULL };          /* enum conf_answer */
 static const char *const unlisted[] = { "refuse", "cms", NULL };    /* enum conf_unlisted */
 
 static const struct conf_key connector_keys[] = {
@@ -50,7 +52,8 @@ static const struct conf_key connector_keys[] = {
     { "registration-prefix", CONF_NAME8, AT(conf_connector, registration_prefix), .fallback = "X", .example = "X",
       .doc = "The letter that the numbers of registered senders begin with, as in X0000017." },
     { "tables", CONF_PATH, AT(conf_connector, tables), .example = "/etc/ovvm/tables",
-      .doc = "The folder of Ovdfile.dat and Route.tbl, see ovvm-tables(5). Either file may be missing: without "
+      .doc = "The folder of Ovdfile.dat, Hostusers.csv and Route.tbl, see ovvm-tables(5). Each file may be missing: "
+             "without "
              "Ovdfile.dat every node that a link leads to may send mail to the Internet and get it." },
 };
 
@@ -151,10 +154,58 @@ static const struct conf_key addressing_keys[] = {
       .example = "cms",
       .doc = "What holds for a node that a link leads to and Ovdfile.dat does not list: refuse mail to and from it, or "
              "treat it as a CMS node." },
+    { "allow-unresolved", CONF_CHOICE, AT(conf_addressing, allow_unresolved), .fallback = "yes", .choices = no_yes,
+      .example = "no",
+      .doc = "With no, mail from the Internet is taken only for host users who are in Hostusers.csv, see "
+             "ovvm-tables(5), at whichever node. With yes, that is so only for nodes whose line in Ovdfile.dat says "
+             "users=listed." },
     { "people-removal-limit", CONF_COUNT, AT(conf_addressing, people_removal_limit), .fallback = "10", .least = 0,
       .most = 100, .unit = "percent", .example = "10",
-      .doc = "A people file in which more than this part of the people, and more than ten, are missing that were in "
-             "it before is taken for damaged and refused. ovvm tables reload --confirm takes it all the same." },
+      .doc = "A people file, or a directory, in which more than this part of the people, and more than ten, are "
+             "missing that "
+             "were in it before is taken for damaged and refused. ovvm tables reload --confirm, or ovvm people load "
+             "--confirm, takes it all the same." },
+};
+
+static const struct conf_key directory_keys[] = {
+    { "url", CONF_LDAP, AT(conf_directory, url), .example = "ldaps://ldap.example.org",
+      .doc = "The LDAP server that people are read from, besides the people file. There is no directory, if not given. "
+             "The server is asked at the start, on SIGHUP, by ovvm people load and every interval, by a process of its "
+             "own; while it cannot be asked, or answers nonsense, everything goes on with the people of the last good "
+             "answer." },
+    { "base", CONF_TEXT, AT(conf_directory, base), .example = "\"ou=people,dc=example,dc=org\"",
+      .doc = "Where in the tree the people are. Required with url." },
+    { "scope", CONF_CHOICE, AT(conf_directory, scope), .fallback = "sub", .choices = scopes, .example = "sub",
+      .doc = "Everything below the base (sub), or only what is directly below it (one)." },
+    { "filter", CONF_TEXT, AT(conf_directory, filter), .fallback = "(mail=*)",
+      .example = "\"(&(objectClass=inetOrgPerson)(mail=*))\"", .doc = "Which entries are people." },
+    { "bind-dn", CONF_TEXT, AT(conf_directory, bind_dn), .example = "\"cn=ovvm,dc=example,dc=org\"",
+      .doc = "Who asks. Anonymous, if not given." },
+    { "password-file", CONF_SECRET, AT(conf_directory, password), .most = 200, .example = "/etc/ovvm/secret/ldap",
+      .doc = "A file with the password of bind-dn, one line, that must not be readable by all users." },
+    { "mail-attribute", CONF_TEXT, AT(conf_directory, mail_attribute), .fallback = "mail", .example = "mail",
+      .doc = "The attribute with a person's Internet address; its first value is taken." },
+    { "name-attribute", CONF_TEXT, AT(conf_directory, name_attribute), .fallback = "cn", .example = "displayName",
+      .doc = "The attribute with the full name; its first value is taken." },
+    { "host-attributes", CONF_TEXT, AT(conf_directory, host_attributes), .example = "proxyAddresses",
+      .doc = "Attributes with host addresses, USER or NODE(USER), with any number of values. Of values in the form "
+             "type:address only those of the type PROFS count: with the type in capitals it is the one that is shown, "
+             "the others are accepted. Where none is marked so, whichever is shown already stays. People without any "
+             "get one by proxy-rule." },
+    { "starttls", CONF_CHOICE, AT(conf_directory, starttls), .fallback = "no", .choices = no_yes, .example = "yes",
+      .doc = "Encrypt the connection to an ldap:// server before anything is said, or do not ask it at all." },
+    { "ca-file", CONF_PATH, AT(conf_directory, ca_file), .example = "/etc/ssl/certs/ca-certificates.crt",
+      .doc = "The certificates that the server's is checked against. Those of the system's OpenLDAP or TLS library, if "
+             "not given." },
+    { "page", CONF_COUNT, AT(conf_directory, page), .fallback = "500", .least = 1, .most = 10000, .unit = "entries",
+      .example = "500", .doc = "How many entries the server is asked for at a time (RFC 2696)." },
+    { "interval", CONF_DURATION, AT(conf_directory, interval_us), .fallback = "1h", .least = CLOCK_SECOND,
+      .most = 30 * CLOCK_DAY, .example = "1h",
+      .doc = "How often the server is asked. After a failure it is asked "
+             "sooner, at most a minute later at first." },
+    { "timeout", CONF_DURATION, AT(conf_directory, timeout_us), .fallback = "5m", .least = CLOCK_SECOND,
+      .most = CLOCK_HOUR, .example = "5m",
+      .doc = "How long it may take to read the whole directory. Then the process that reads it is ended." },
 };
 
 static const struct conf_key limit_keys[] = {
@@ -214,6 +265,8 @@ const struct conf_section conf_sections[CONF_SECTIONS] = {
                         "Where mail from host users goes." },
     [CONF_ADDRESSING] = { "addressing", NULL, NULL, AT(conf, addressing), KEYS(addressing_keys),
                           "Which addresses stand for which on the other side." },
+    [CONF_DIRECTORY] = { "directory", NULL, NULL, AT(conf, directory), KEYS(directory_keys),
+                         "People from an LDAP directory." },
     [CONF_LIMITS] = { "limits", NULL, NULL, AT(conf, limits), KEYS(limit_keys), "Queues, tries and lifetimes." },
     [CONF_ADMIN] = { "admin", NULL, NULL, AT(conf, admin), KEYS(admin_keys), "The operator's door." },
     [CONF_LOG] = { "log", NULL, NULL, AT(conf, log), KEYS(log_keys), "What is logged, and where." },

@@ -22,6 +22,7 @@ enum conf_type {
     CONF_LISTENS,  /* one or more of them */
     CONF_NETWORKS, /* one or more addresses or address/bits */
     CONF_RELAY,    /* host:port or lmtp:/path */
+    CONF_LDAP,     /* ldap://host:port, ldaps://host:port or ldapi://path */
     CONF_IPV4,     /* dotted */
     CONF_SECRET,   /* path of a file; kept is its one line */
     CONF_COUNT,    /* unsigned */
@@ -52,6 +53,7 @@ enum conf_section_id {
     CONF_SMTP_IN,
     CONF_SMTP_OUT,
     CONF_ADDRESSING,
+    CONF_DIRECTORY,
     CONF_LIMITS,
     CONF_ADMIN,
     CONF_LOG,

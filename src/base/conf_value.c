@@ -25,7 +25,8 @@ enum {
     LOCAL_PART_MAX = 64,
     SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1,
     SECRET_FILE_MAX = 256,
-    NODES_MAX = 4096
+    NODES_MAX = 4096,
+    NJE_PASSWORD_MAX = 8
 };
 
 static bool is_digit(uint8_t byte)
@@ -192,6 +193,20 @@ static const char *relay_wrong(struct span text)
     return peer_wrong(text);
 }
 
+/* Only what libldap is given as it stands: one server, no base or filter in it, which are keys of their own. */
+static const char *ldap_wrong(struct span text)
+{
+    struct span at = span_slice(text, span_find(text, ':') + 3, text.size);
+    if (span_starts_with(text, SPAN_LITERAL("ldapi://")))
+        return at.size > 0 ? NULL : "names no socket";
+    if (!span_starts_with(text, SPAN_LITERAL("ldap://")) && !span_starts_with(text, SPAN_LITERAL("ldaps://")))
+        return "does not begin with ldap://, ldaps:// or ldapi://";
+    if (span_find(at, '/') < at.size)
+        return "has a path; the base has a key of its own";
+    bool bracketed = at.size > 0 && at.at[0] == '[' && at.at[at.size - 1] == ']';
+    return span_find(at, ':') < at.size && !bracketed ? peer_wrong(at) : at.size > 0 ? NULL : "names no server";
+}
+
 static const char *ipv4_wrong(struct span text)
 {
     return address_family(text) == AF_INET ? NULL : "is no IPv4 address";
@@ -219,6 +234,7 @@ static const struct type_row types[] = {
     [CONF_LISTENS] = { "one or more of IP address:port, with blanks between", listen_wrong, true },
     [CONF_NETWORKS] = { "IP addresses or networks (address/bits), with blanks between", NULL, true },
     [CONF_RELAY] = { "host:port or lmtp:/path", relay_wrong, false },
+    [CONF_LDAP] = { "ldap://host, ldaps://host or ldapi://path", ldap_wrong, false },
     [CONF_IPV4] = { "an IPv4 address", ipv4_wrong, false },
     [CONF_SECRET] = { "the absolute path of a file", path_wrong, false },
     [CONF_COUNT] = { NULL, NULL, false },
@@ -439,9 +455,11 @@ static int set_secret(const struct conf_key *key, struct span text, char **to, s
     const char *why = read_secret(path, contents, sizeof contents, &size);
     struct span secret = span_trim_end(span_trim_end(span_of(contents, size), '\n'), '\r');
     if (why == NULL && (secret.size == 0 || secret.size > (size_t)key->most))
-        why = "it does not hold one line of 1 to 8 characters";
+        why = key->most == NJE_PASSWORD_MAX ? "it does not hold one line of 1 to 8 characters"
+                                            : "it does not hold one line, not too long";
     for (size_t i = 0; why == NULL && i < secret.size; i++)
-        if (secret.at[i] <= ' ' || secret.at[i] >= 0x7F)
+        if (secret.at[i] < ' ' || secret.at[i] == 0x7F ||
+            (key->most == NJE_PASSWORD_MAX && (secret.at[i] == ' ' || secret.at[i] > 0x7F)))
             why = "the password has a blank or a character beyond ASCII";
     if (why == NULL) {
         char whole[SECRET_FILE_MAX + 1];

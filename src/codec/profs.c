@@ -158,12 +158,26 @@ static bool take_addresses(struct span value, struct note_address *list, size_t 
     return true;
 }
 
+/* A line with one recipient and, two blanks behind, the full name (Q97084). */
+static bool take_named_address(struct span value, struct note_address *list, size_t *count)
+{
+    struct note_address address;
+    if (!note_address_parse(&value, &address) || !span_starts_with(value, SPAN_LITERAL("  ")))
+        return false;
+    list[0] = address;
+    *count = 1;
+    return true;
+}
+
 /* One line at the top of the text. 1: understood; 0: not; -1: no such line, the text begins. */
 static int take_top_line(struct profs_note *note, struct span line, struct span *subject)
 {
     struct span value;
-    if (labelled(line, "To:", &value))
-        return take_addresses(value, note->text_to, &note->to_count);
+    if (labelled(line, "To:", &value)) {
+        size_t before = note->to_count;
+        return take_addresses(value, note->text_to, &note->to_count) ||
+               (before == 0 && take_named_address(value, note->text_to, &note->to_count));
+    }
     if (labelled(line, "cc:", &value))
         return take_addresses(value, note->text_cc, &note->cc_count);
     if (labelled(line, "NOTE FROM:", &value) || labelled(line, "From:", &value)) {
@@ -362,7 +376,10 @@ void profs_build(const struct profs_letter *letter, const struct ebcdic_page *pa
 {
     struct buf top = { 0 };
     add_header(letter, cards);
-    buf_printf(&top, "To: %-8s--%s\n", letter->to.user.text, letter->to.node.text);
+    buf_printf(&top, "To: %-8s--%s", letter->to.user.text, letter->to.node.text);
+    buf_add_text(&top, letter->to_name.size > 0 ? "  " : "");
+    add_words(&top, letter->to_name);
+    buf_add_u8(&top, '\n');
     if (letter->address.size > 0) {
         buf_add_text(&top, "From: ");
         add_words(&top, letter->name);

@@ -53,6 +53,7 @@ struct profs_letter {
     bool ack_wanted;
     struct span subject;
     struct span name;    /* of the sender, may be empty */
+    struct span to_name; /* of the recipient, may be empty (Q97084: some systems go by it) */
     struct span address; /* Internet address of the sender; empty: no `From:` line */
     struct span text;
     size_t margin; /* wrap_margin */

@@ -54,12 +54,14 @@ static void our_note_is_that_of_the_example(void **state)
                                    .ack_wanted = true,
                                    .subject = SPAN_LITERAL("Quarterly numbers"),
                                    .name = SPAN_LITERAL("Alice Longname"),
+                                   .to_name = SPAN_LITERAL("Barnes, George"),
                                    .address = SPAN_LITERAL("alice.longname@example.com"),
                                    .text = SPAN_LITERAL("The numbers are in the file that follows.\n") };
     struct buf expected = { 0 };
     corpus_add_hex(&expected, "FED4E2C77AC6D9D6D47A40E7F0F0F0F0F0F1F76060D4C9C3D9D6E2C6E340E3D67A40C7C5D6D9C7C5C2406060"
                               "D4C1D7D3C5C3F14040404040404040404040F1F161F2F461F2F640F1F47AF0F37AF1F101");
-    static const char *const lines[] = { " To: GEORGEB --MAPLEC1", " From: Alice Longname <alice.longname@example.com>",
+    static const char *const lines[] = { " To: GEORGEB --MAPLEC1  Barnes, George",
+                                         " From: Alice Longname <alice.longname@example.com>",
                                          " Subject: Quarterly numbers", " ",
                                          " The numbers are in the file that follows." };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {

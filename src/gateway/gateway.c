@@ -344,6 +344,7 @@ int gateway_new(const struct gateway_options *options, struct gateway **gateway_
     gateway->loop = options->loop;
     gateway->store = options->store;
     gateway->conf = options->conf;
+    gateway->directory = options->directory;
     gateway->border = border_of(options->conf, tables_current(options->tables));
     gateway->active = options->instance->state == INSTANCE_ACTIVE;
     gateway->listener = (struct store_listener){ .changed = writable_changed, .arg = gateway };

@@ -8,6 +8,7 @@
 #define OVVM_GATEWAY_GATEWAY_H
 
 #include "address/border.h"
+#include "address/peopledirectory.h"
 #include "base/conf.h"
 #include "base/loop.h"
 #include "nje/link.h"
@@ -27,6 +28,7 @@ struct gateway_options {
     struct store *store;
     const struct conf *conf;
     const struct tables *tables;
+    const struct people_directory *directory;
     struct registry *registry;
     struct zygote *zygote;
     const struct instance *instance;

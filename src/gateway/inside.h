@@ -30,6 +30,7 @@ struct gateway {
     struct loop *loop;
     struct store *store;
     const struct conf *conf;
+    const struct people_directory *directory;
     struct border border;
     bool active, draining, drained, failed;
     struct store_listener listener;

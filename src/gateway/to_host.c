@@ -178,6 +178,21 @@ static void encoded(void *arg, struct span output, const struct err *err)
     next_recipient(translation);
 }
 
+/* What the host's own list calls the recipient, else what the letter does. */
+static struct span recipient_name(const struct translation *translation)
+{
+    const struct to_host *state = translation->state;
+    const struct letter_head *head = head_of(state);
+    struct span address = translation->fetch.item.recipients[state->recipient].address;
+    struct span name = border_name(&translation->gateway->border, state->to);
+    for (size_t i = 0; i < head->address_count && name.size == 0; i++) {
+        const struct letter_address *shown = &head->addresses[i];
+        if ((shown->role == LETTER_TO || shown->role == LETTER_CC) && span_equal_nocase(shown->address, address))
+            name = shown->name;
+    }
+    return name;
+}
+
 static int submit_encode(struct translation *translation, struct err *err)
 {
     struct to_host *state = translation->state;
@@ -188,6 +203,7 @@ static int submit_encode(struct translation *translation, struct err *err)
                                           .from_user = state->request.answer.host.user,
                                           .to_node = state->to.node,
                                           .to_user = state->to.user,
+                                          .to_name = recipient_name(translation),
                                           .entry_us = gateway_entry_time(gateway) };
     if (letter_first(head_of(state), LETTER_FROM) == NULL && letter_first(head_of(state), LETTER_SENDER) == NULL)
         resolution.from = translation->fetch.item.sender;

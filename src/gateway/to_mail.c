@@ -132,6 +132,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     char message_id[ULID_LENGTH + 260];
     struct span references[LETTER_REFERENCES_MAX + 1];
     size_t reference_count = 0;
+    struct host_address from = { .node = state->current.from_node, .user = state->current.from_user };
     struct resolved pair = { .node = target->host.node,
                              .user = target->host.user,
                              .address = span_text(target->address),
@@ -139,6 +140,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     (void)snprintf(message_id, sizeof message_id, "<%s@%s>", state->letter_id.text, gateway->border.domain);
     struct mail_resolution resolution = { .letter = state->letter,
                                           .from = span_text((const char *)state->sender.at),
+                                          .from_name = border_name(&gateway->border, from),
                                           .to = span_text(target->address),
                                           .to_name = span_text(target->name),
                                           .pairs = &pair,
@@ -258,12 +260,32 @@ static int look_up(struct db *db, void *arg, struct err *err)
     return find_answered(db, translation, err);
 }
 
+/* Who is unknown may be in a directory that was never loaded: that is no reason to return a letter. */
+static bool unknown_yet(const struct translation *translation, struct err *err)
+{
+    const struct to_mail *state = translation->state;
+    struct people_directory_status directory = people_directory_status(translation->gateway->directory);
+    bool unknown = false;
+    for (size_t i = 0; i < state->target_count; i++)
+        unknown |= state->targets[i].is_host && state->targets[i].why.id == ERR_UNKNOWN_USER &&
+                   !name8_empty(state->targets[i].host.user);
+    if (!unknown || !directory.configured || directory.loaded_us != 0)
+        return false;
+    (void)err_set(err, ERR_BUSY, "the recipient is not known, and the directory was never loaded");
+    return true;
+}
+
 static void looked_up(void *arg, const struct err *err)
 {
     struct translation *translation = arg;
     struct to_mail *state = translation->state;
     if (err != NULL) {
         fail(translation, err);
+        return;
+    }
+    struct err failure = ERR_CLEAR;
+    if (unknown_yet(translation, &failure)) {
+        fail(translation, &failure);
         return;
     }
     state->target = 0;

@@ -28,7 +28,8 @@ enum host_tag {
     TAG_SHOWN,
     TAG_SHOWN_NAME,
     TAG_ENTRY,
-    TAG_HOST_RECEIPT
+    TAG_HOST_RECEIPT,
+    TAG_HOST_TO_NAME
 };
 enum ack_tag { TAG_ACK_LETTER = 1, TAG_ACK_ENTRY, TAG_ACK_TEXT };
 
@@ -66,6 +67,7 @@ void host_resolution_pack(struct buf *to, const struct host_resolution *resoluti
     pack_span_if(to, TAG_SHOWN_NAME, resolution->from_name);
     pack_number(to, TAG_ENTRY, resolution->entry_us);
     pack_flag(to, TAG_HOST_RECEIPT, resolution->receipt);
+    pack_span_if(to, TAG_HOST_TO_NAME, resolution->to_name);
 }
 
 void ack_resolution_pack(struct buf *to, const struct ack_resolution *resolution)
@@ -205,7 +207,7 @@ void mail_resolution_release(struct mail_resolution *resolution)
 
 int host_resolution_parse(struct span packed, struct host_resolution *resolution_r, struct err *err)
 {
-    *resolution_r = (struct host_resolution){ .from = SPAN_EMPTY, .from_name = SPAN_EMPTY };
+    *resolution_r = (struct host_resolution){ .from = SPAN_EMPTY, .from_name = SPAN_EMPTY, .to_name = SPAN_EMPTY };
     struct reader from = reader_of(packed);
     struct pack_field field;
     int step;
@@ -234,6 +236,9 @@ int host_resolution_parse(struct span packed, struct host_resolution *resolution
             break;
         case TAG_HOST_RECEIPT:
             resolution_r->receipt = true;
+            break;
+        case TAG_HOST_TO_NAME:
+            resolution_r->to_name = field.value;
             break;
         }
     }

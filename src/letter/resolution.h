@@ -36,6 +36,7 @@ struct mail_resolution {
 struct host_resolution {
     struct name8 from_node, from_user; /* ours: what the sender is registered as */
     struct name8 to_node, to_user;
+    struct span to_name;         /* of the recipient; may be empty */
     struct span from, from_name; /* shown; empty: those of the letter's From, else Sender */
     int64_t entry_us;            /* NJHGETS and INMFTIME; strictly increasing */
     bool receipt;                /* ask for an acknowledgement */

@@ -18,6 +18,7 @@ struct sending {
     size_t file_count;
     int64_t date_us;             /* of the letter, or when it came */
     struct span from, from_name; /* shown: Internet address of the sender, and a name fit to be shown or empty */
+    struct span to_name;         /* of the recipient: likewise */
     struct buf text;             /* of the note: the body and what is said below it */
     size_t substituted;          /* characters that the page lacks, in the note and its text attachments */
     struct host_name *names;     /* of the parts */

@@ -178,6 +178,9 @@ static void choose_sender(struct sending *sending)
     }
     if (!mime_name_fit(&sending->from_name))
         sending->from_name = SPAN_EMPTY;
+    sending->to_name = resolution->to_name;
+    if (!mime_name_fit(&sending->to_name))
+        sending->to_name = SPAN_EMPTY;
 }
 
 static int make_names(struct sending *sending, struct err *err)

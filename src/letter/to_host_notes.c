@@ -43,6 +43,7 @@ static int put_profs(struct sending *sending, bool dry, size_t *substituted_r, s
                                  .ack_wanted = resolution->receipt,
                                  .subject = sending->letter->head.subject,
                                  .name = sending->from_name,
+                                 .to_name = sending->to_name,
                                  .address = sending->from,
                                  .text = buf_span(&sending->text),
                                  .margin = sending->options->margin };
@@ -198,7 +199,7 @@ static int put_mailer(struct sending *sending, bool dry, size_t *substituted_r, 
             lists[list][counts[list]++] = shown_address(address);
     }
     if (counts[0] == 0)
-        lists[0][counts[0]++] = (struct compose_address){ .name = SPAN_EMPTY, .address = span_text(recipient) };
+        lists[0][counts[0]++] = (struct compose_address){ .name = sending->to_name, .address = span_text(recipient) };
     struct compose compose = { .from = &from,
                                .from_count = 1,
                                .to = lists[0],

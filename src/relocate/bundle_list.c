@@ -74,7 +74,8 @@ static bool is_item(const char *name)
     return false;
 }
 
-/* Tables/NAME of an operator's file: letters, digits, . _ - and no leading dot. */
+/* Tables/NAME of an operator's file: Hostusers.csv, or of the classic kinds: letters, digits, . _ - and no leading dot.
+ */
 static bool is_classic(const char *name)
 {
     static const char folder[] = "Tables/";
@@ -88,6 +89,8 @@ static bool is_classic(const char *name)
     for (size_t i = 0; i < size; i++)
         if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", name[i]) == NULL)
             return false;
+    if (strcmp(name, "Hostusers.csv") == 0)
+        return true;
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
         if (strcasecmp(name + size - 4, ends[i]) == 0)
             return true;

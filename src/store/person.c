@@ -8,7 +8,9 @@
 
 const char *person_source_name(enum person_source source)
 {
-    static const char *const names[] = { "", "sender", "people file", "operator", "no longer in the people file" };
+    static const char *const names[] = {
+        "", "sender", "people file", "operator", "no longer in the people file", "directory"
+    };
     return (unsigned)source < sizeof names / sizeof names[0] ? names[source] : "";
 }
 
@@ -233,6 +235,31 @@ int person_registrations(struct db *db, int64_t day, const char *peer, int64_t *
     *count_r = 0;
     return db_one_int(db, count_r, err, "SELECT count FROM registered WHERE day = ?1 AND peer = ?2", "ib", day,
                       span_text(peer)) == -1
+               ? -1
+               : 0;
+}
+
+/* --- the directory --- */
+
+int person_directory_loaded(struct db *db, int64_t *loaded_us_r, int64_t *people_r, struct err *err)
+{
+    struct db_rows rows;
+    *loaded_us_r = *people_r = 0;
+    int found = db_query(db, &rows, err, "SELECT loaded_us, people FROM directory WHERE name = 'people'", "");
+    if (found >= 0 && (found = db_next(&rows, err)) == 1) {
+        *loaded_us_r = db_int(&rows, 0);
+        *people_r = db_int(&rows, 1);
+    }
+    db_end(&rows);
+    return found;
+}
+
+int person_directory_set_loaded(struct db *db, int64_t loaded_us, int64_t people, struct err *err)
+{
+    return db_run(db, err,
+                  "INSERT INTO directory (name, loaded_us, people) VALUES ('people', ?1, ?2)"
+                  " ON CONFLICT (name) DO UPDATE SET loaded_us = excluded.loaded_us, people = excluded.people",
+                  "ii", loaded_us, people) == -1
                ? -1
                : 0;
 }

@@ -11,10 +11,11 @@
 
 /* The numbers are in the ledger. */
 enum person_source {
-    PERSON_SENDER = 1,  /* wrote to a host user */
-    PERSON_LISTED = 2,  /* stands in the people file */
-    PERSON_ENTERED = 3, /* an operator's */
-    PERSON_UNLISTED = 4 /* stood in the people file once; the addresses are kept */
+    PERSON_SENDER = 1,   /* wrote to a host user */
+    PERSON_LISTED = 2,   /* stands in the people file */
+    PERSON_ENTERED = 3,  /* an operator's */
+    PERSON_UNLISTED = 4, /* stood in the people file or the directory once; the addresses are kept */
+    PERSON_DIRECTORY = 5 /* stands in the directory, and not in the people file */
 };
 enum host_kind {
     HOST_BY_RULE = 1,
@@ -78,6 +79,10 @@ int person_hosts(struct db *db, int64_t person, bool (*each)(void *arg, const st
 int person_host_list(struct db *db, struct name8 node, struct name8 user, size_t limit,
                      bool (*each)(void *arg, const struct person_host *host, const char *address, const char *name),
                      void *arg, struct err *err);
+
+/* When the people of the directory were last brought in line with it, and their number then: 1; never: 0; -1 error. */
+int person_directory_loaded(struct db *db, int64_t *loaded_us_r, int64_t *people_r, struct err *err);
+int person_directory_set_loaded(struct db *db, int64_t loaded_us, int64_t people, struct err *err);
 
 /* Counts one registration for `peer` on `day`; *count_r is the sum of that day. Days before the last are forgotten. */
 int person_count_registration(struct db *db, int64_t day, const char *peer, int64_t *count_r, struct err *err);

@@ -45,6 +45,9 @@ static const char *const migrations[] = {
     " made_us INTEGER NOT NULL, PRIMARY KEY (node, user_id)) WITHOUT ROWID;"
     "CREATE INDEX host_address_person ON host_address (person);"
     "CREATE UNIQUE INDEX host_address_main ON host_address (person) WHERE main = 1;"
+    /* When people were last read from a directory, and how many there were. One row, once that was. */
+    "CREATE TABLE directory ("
+    " name TEXT PRIMARY KEY, loaded_us INTEGER NOT NULL, people INTEGER NOT NULL) WITHOUT ROWID;"
     /* How many senders a peer brought on a day (since 1970), for registration-limit. */
     "CREATE TABLE registered ("
     " day INTEGER NOT NULL, peer BLOB NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, peer)) WITHOUT ROWID;"

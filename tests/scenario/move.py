@@ -113,11 +113,15 @@ def whole_move(tap: Tap, build: Path, running: bool) -> None:
             wanted = pending(old, 5, 4)
             change(old, "INSERT INTO person VALUES (7, CAST('=cmd@example.com' AS BLOB), X'FF00', 1, 10, 20)",
                    "INSERT INTO host_address VALUES ('MICROSFT', 'X0000017', 7, 2, 1, 10)",
+                   "INSERT INTO person VALUES (8, CAST('dir@example.com' AS BLOB), CAST('Di' AS BLOB), 5, 10, 20)",
+                   "INSERT INTO host_address VALUES ('MICROSFT', 'DIR', 8, 1, 1, 10)",
+                   "INSERT INTO directory VALUES ('people', 1790000000000000, 1)",
                    "UPDATE sequence SET next = 12 WHERE name = 'registration'")
             tables = old.directory / "tables"
             tables.mkdir()
             (tables / "own.csm").write_bytes(b"\x00\xff custom")
             (tables / "Route.tbl").write_text("MAPLEC1 MAPLEC2\n")
+            (tables / "Hostusers.csv").write_text("MAPLEC1(GEORGEB),George Barnes\n")
             (tables / "notes.txt").write_text("not a table")
             before = {table: sql(old, f"SELECT count(*) FROM {table}")[0][0] for table in ("item", "recipient", "track")}
             if not running:
@@ -149,9 +153,12 @@ def whole_move(tap: Tap, build: Path, running: bool) -> None:
             manifest = json.loads((folder / "manifest.json").read_text())
             same((manifest["node"], manifest["domain"], manifest["generation"]), (MAILNODE, "vm.example.org", 1), "origin")
             people = list(csv.reader((folder / "Tables" / "Profs.csv").open(encoding="utf-8", newline="")))
-            same(people[-1][1:3], ["'=cmd@example.com", "\\xFF\\x00"], "no cell is a formula or other than UTF-8")
+            same(people[-2][1:3], ["'=cmd@example.com", "\\xFF\\x00"], "no cell is a formula or other than UTF-8")
             same(list(csv.reader((folder / "Tables" / "PROFSreg.csv").open()))[-1][:3], [MAILNODE, "X0000017", "7"], "row")
             same((folder / "Tables" / "own.csm").read_bytes(), b"\x00\xff custom", "a table of the operator's")
+            same(list(csv.reader((folder / "State" / "directory.csv").open()))[-1], ["people", "1790000000000000", "1"],
+                 "when people were read from a directory")
+            check((folder / "Tables" / "Hostusers.csv").exists(), "the list of host users")
             check(not (folder / "Tables" / "notes.txt").exists(), "what is no table stays")
             check("relay = 127.0.0.1" in (folder / "ovvm.conf.reference").read_text(), "the configuration")
             same(len(list((folder / "Quarantine").iterdir())), 1, "letters in quarantine")
@@ -171,6 +178,8 @@ def whole_move(tap: Tap, build: Path, running: bool) -> None:
             same(state(new), ("imported", 1, done["bundle"]), "state of the new side")
             same({table: sql(new, f"SELECT count(*) FROM {table}")[0][0] for table in before}, before, "rows")
             same(sql(new, "SELECT name FROM person WHERE key = 7"), [(b"\xff\x00",)], "bytes")
+            same(sql(new, "SELECT source FROM person WHERE key = 8"), [(5,)], "a person of the directory")
+            same(sql(new, "SELECT * FROM directory"), [("people", 1790000000000000, 1)], "the directory's state")
             same((new.state / "moved-in" / "own.csm").read_bytes(), b"\x00\xff custom", "the operator's table")
             refused(new, 3, "there is a ledger", "relocate", "import", there)
             open_quietly(new)
