@@ -237,7 +237,9 @@ static int take_row(struct reading *reading, struct err *err)
     struct span name = csv->count > 1 ? span_trim(buf_span(&csv->fields[1])) : SPAN_EMPTY;
     struct mailkey key;
     struct err why = ERR_CLEAR;
-    if (mailkey_of(address, &key, &why) == -1) {
+    if (mailkey_of(address, &key, &why) == -1 && why.id == ERR_NO_MEMORY)
+        return no_memory(err);
+    if (why.id != ERR_NONE) {
         char shown[64];
         span_to_text(address, shown, sizeof shown);
         return wrong(csv, err, "\"%s\": %s", shown, why.text);

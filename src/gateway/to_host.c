@@ -260,24 +260,39 @@ static void registered(void *arg, const struct err *err)
     next_recipient(translation);
 }
 
-/* The person is the first mailbox of From, else Sender, else the envelope sender; nobody for null senders and reports.
- */
+/* The person is the first mailbox of From, else Sender, else the envelope sender. `From: undisclosed` names none: without
+ * a domain nobody could be answered. Nobody is left to the postmaster. -1: NO_MEMORY, for then it would be another. */
+static int take_person(const struct letter_head *head, struct span envelope, struct registry_sender *sender,
+                       struct err *err)
+{
+    const struct letter_address *named[] = { letter_first(head, LETTER_FROM), letter_first(head, LETTER_SENDER) };
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+        if (named[i] == NULL)
+            continue;
+        if (mailkey_of(named[i]->address, &sender->key, err) == 0) {
+            span_to_text(named[i]->name, sender->name, sizeof sender->name);
+            return 0;
+        }
+        if (err->id == ERR_NO_MEMORY)
+            return -1;
+    }
+    return mailkey_of(envelope, &sender->key, err) == -1 && err->id == ERR_NO_MEMORY ? -1 : 0;
+}
+
+/* Null senders and reports are nobody's. */
 static void ask_registry(struct translation *translation)
 {
     struct to_host *state = translation->state;
     const struct item *item = &translation->fetch.item;
     const struct letter_head *head = head_of(state);
-    const struct letter_address *who = letter_first(head, LETTER_FROM);
-    if (who == NULL || who->address.size == 0)
-        who = letter_first(head, LETTER_SENDER);
     state->request = (struct registry_request){ .done = registered, .arg = translation };
     struct registry_sender *sender = &state->request.sender;
     sender->now_us = item->arrived_us;
     (void)snprintf(sender->peer, sizeof sender->peer, "%s", item->peer);
-    if (item->sender.size > 0 && head->report_type.size == 0) {
-        struct span address = who != NULL && who->address.size > 0 ? who->address : item->sender;
-        if (mailkey_of(address, &sender->key, NULL) == 0 && who != NULL)
-            span_to_text(who->name, sender->name, sizeof sender->name);
+    struct err err = ERR_CLEAR;
+    if (item->sender.size > 0 && head->report_type.size == 0 && take_person(head, item->sender, sender, &err) == -1) {
+        fail(translation, &err);
+        return;
     }
     if (registry_ask(translation->gateway->registry, &state->request))
         registered(translation, NULL);

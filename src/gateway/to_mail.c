@@ -288,8 +288,11 @@ static void target_mail(const struct gateway *gateway, struct target *target, st
     if (mailkey_of(address, &key, &target->why) == -1)
         return;
     struct host_address host;
-    if (border_from_mail(&gateway->border, address, &host, NULL) == -1 &&
-        span_equal_nocase(mailkey_domain(&key), span_text(gateway->border.domain)))
+    struct err why = ERR_CLEAR;
+    bool ours = border_from_mail(&gateway->border, address, &host, &why) == 0;
+    if (why.id == ERR_NO_MEMORY)
+        target->why = why;
+    else if (!ours && span_equal_nocase(mailkey_domain(&key), span_text(gateway->border.domain)))
         (void)err_set(&target->why, ERR_UNKNOWN_USER, "there is no such user");
     else
         span_to_text(address, target->address, sizeof target->address);
@@ -315,6 +318,8 @@ static int make_targets(struct translation *translation, struct err *err)
             target_mail(translation->gateway, target, address->address);
         else
             target_host(target, (struct host_address){ .node = address->node, .user = address->user });
+        if (target->why.id == ERR_NO_MEMORY) /* nothing to report: later it may well be delivered */
+            return no_memory(err);
     }
     if (state->target_count == 0)
         target_host(&state->targets[state->target_count++], to);

@@ -409,7 +409,7 @@ static void start_more(struct gateway *gateway, struct pump *pump)
         struct translation *translation = key != 0 ? mem_zero(sizeof *translation) : NULL;
         if (translation == NULL) {
             if (key != 0)
-                pump_release(pump, key);
+                pump_postpone(pump, key);
             return;
         }
         translation->gateway = gateway;
