@@ -88,7 +88,7 @@ static int add_correlation(struct db *db, struct translation *translation, struc
     return 0;
 }
 
-static void prepare_correlation(struct translation *translation)
+static int prepare_correlation(struct translation *translation, struct err *err)
 {
     struct to_host *state = translation->state;
     const struct letter_head *head = head_of(state);
@@ -104,6 +104,10 @@ static void prepare_correlation(struct translation *translation)
     /* what the host user sees as the date of the note, which an answer quotes: GMT */
     correlation_stamp(head->has_date ? head->date_us : translation->fetch.item.arrived_us, &state->stamp);
     translation->also = add_correlation;
+    /* half of it would not lead the answer back */
+    return state->references.failed || state->subject.failed || state->stamp.failed
+               ? err_set(err, ERR_NO_MEMORY, "out of memory for a letter")
+               : 0;
 }
 
 /* --- recipients --- */
@@ -194,7 +198,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     gateway_node_options(gateway, state->to.node, state->link, &options);
     host_resolution_pack(&packed, &resolution);
     buf_clear(&state->options);
-    translation_options(&options, buf_span(&packed), &state->options);
+    translation_options(&options, &packed, &state->options);
     buf_free(&packed);
     if (state->options.failed)
         return err_set(err, ERR_NO_MEMORY, "out of memory for a letter");
@@ -260,8 +264,9 @@ static void registered(void *arg, const struct err *err)
     next_recipient(translation);
 }
 
-/* The person is the first mailbox of From, else Sender, else the envelope sender. `From: undisclosed` names none: without
- * a domain nobody could be answered. Nobody is left to the postmaster. -1: NO_MEMORY, for then it would be another. */
+/* The person is the first mailbox of From, else Sender, else the envelope sender. `From: undisclosed` names none:
+ * without a domain nobody could be answered. Nobody is left to the postmaster. -1: NO_MEMORY, for then it would be
+ * another. */
 static int take_person(const struct letter_head *head, struct span envelope, struct registry_sender *sender,
                        struct err *err)
 {
@@ -314,11 +319,10 @@ static void facts_came(void *arg, struct span output, const struct err *err)
     if (failure.id == ERR_NONE && facts_parse(buf_span(&state->facts_bytes), &state->facts, &failure) == 0 &&
         state->facts.letter_count == 0)
         (void)err_set(&failure, ERR_BUG, "the translator found no letter");
-    if (failure.id != ERR_NONE) {
+    if (failure.id != ERR_NONE || prepare_correlation(translation, &failure) == -1) {
         fail(translation, &failure);
         return;
     }
-    prepare_correlation(translation);
     ask_registry(translation);
 }
 

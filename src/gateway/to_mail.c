@@ -156,7 +156,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     struct buf packed = { .at = NULL };
     mail_resolution_pack(&packed, &resolution);
     buf_clear(&state->options);
-    translation_options(&state->node_options, buf_span(&packed), &state->options);
+    translation_options(&state->node_options, &packed, &state->options);
     buf_free(&packed);
     if (state->options.failed)
         return no_memory(err);
@@ -417,7 +417,7 @@ static int begin_file(struct translation *translation, struct err *err)
         return -1;
     gateway_node_options(gateway, state->current.from_node, link, &state->node_options);
     buf_clear(&state->plain_options);
-    translation_options(&state->node_options, SPAN_EMPTY, &state->plain_options);
+    translation_options(&state->node_options, NULL, &state->plain_options);
     buf_clear(&state->sender);
     border_to_mail(&gateway->border,
                    (struct host_address){ .node = state->current.from_node, .user = state->current.from_user },

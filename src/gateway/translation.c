@@ -341,12 +341,12 @@ void translation_finish(struct translation *translation, int result, struct err 
     write_next(translation);
 }
 
-void translation_options(const struct options *options, struct span resolution, struct buf *to)
+void translation_options(const struct options *options, const struct buf *resolution, struct buf *to)
 {
     struct buf packed = { .at = NULL };
     options_pack(&packed, options);
-    ops_options(buf_span(&packed), resolution, to);
-    to->failed = to->failed || packed.failed;
+    ops_options(buf_span(&packed), resolution != NULL ? buf_span(resolution) : SPAN_EMPTY, to);
+    to->failed = to->failed || packed.failed || (resolution != NULL && resolution->failed);
     buf_free(&packed);
 }
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness import Failed, Instance, Tap, check, failpoints, same, start, until  # noqa: E402
 from peer.mail import Client, SmtpError  # noqa: E402
-from traffic import Traffic, letter, send_note  # noqa: E402
+from traffic import Traffic, letter, note_lines, send_note  # noqa: E402
 
 # Each with how many such calls there are, roughly: of a first start, and of the load of one_fault after it.
 KINDS = {"write:{n}:ENOSPC": (80, 200), "write:{n}:EIO": (80, 200), "sync:{n}:EIO": (10, 30), "sync:{n}:ENOSPC": (10, 30),
@@ -30,6 +30,7 @@ EVERY = {"write-nospace": "write:{n}:ENOSPC", "write-error": "write:{n}:EIO", "s
 COUNTERS = struct.Struct("7q")  # of OVVM_FAULT_CALLS: settings, then calls and failed calls of each kind
 REPORT_STEPS = 100  # between two words about how far it is
 ACCOUNT_STEPS = 25  # starts between two accounts of the mail
+FAILURES_MAX = 20  # of one kind and part: more would say the same
 CALLS_MAX = 1_000_000  # more would mean that the count does not work
 
 
@@ -233,8 +234,8 @@ def every(tap: Tap, args: argparse.Namespace) -> None:
     """A failing step is a result; the next goes on with an instance of its own."""
     for kind in args.every or EVERY:
         for part in args.parts:
-            n, reached = args.first, True
-            while reached:
+            n, reached, before = args.first, True, tap.failures
+            while reached and tap.failures - before < FAILURES_MAX:
                 ways: set[str] = set()
                 with tap.case(f"{kind}, {part}: every call from number {n} on fails in turn, nothing acknowledged is lost"), \
                         Traffic(args.build, retry_limit=1e9) as traffic:
