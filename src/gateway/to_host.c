@@ -162,7 +162,7 @@ static void encoded(void *arg, struct span output, const struct err *err)
     struct to_host *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        translation_fail_translator(translation, err);
+        fail(translation, err);
         return;
     }
     size_t before = translation->output_count;
@@ -309,7 +309,7 @@ static void facts_came(void *arg, struct span output, const struct err *err)
     struct to_host *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        translation_fail_translator(translation, err);
+        fail(translation, err);
         return;
     }
     buf_clear(&state->facts_bytes);

@@ -94,7 +94,7 @@ static void encoded(void *arg, struct span output, const struct err *err)
     struct to_mail *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        translation_fail_translator(translation, err);
+        fail(translation, err);
         return;
     }
     struct output *made = translation_output(translation, &failure);
@@ -361,7 +361,7 @@ static void facts_came(void *arg, struct span output, const struct err *err)
     struct to_mail *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        translation_fail_translator(translation, err);
+        fail(translation, err);
         return;
     }
     facts_release(&state->facts);

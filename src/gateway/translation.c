@@ -350,14 +350,6 @@ void translation_options(const struct options *options, const struct buf *resolu
     buf_free(&packed);
 }
 
-void translation_fail_translator(struct translation *translation, const struct err *err)
-{
-    struct err failure = *err;
-    if (failure.id == ERR_NO_MEMORY)
-        failure.id = ERR_TRANSLATOR_DIED;
-    translation_finish(translation, -1, &failure);
-}
-
 /* --- loading --- */
 
 static void piece_read(void *arg, struct span piece, const struct err *err)

@@ -51,9 +51,6 @@ void translation_finish(struct translation *translation, int result, struct err 
 struct options;
 void translation_options(const struct options *options, const struct buf *resolution, struct buf *to);
 
-/* The same for what a translator reports: one that had too little memory for the letter is no passing fault. */
-void translation_fail_translator(struct translation *translation, const struct err *err);
-
 void to_mail_begin(struct translation *translation);
 void to_host_begin(struct translation *translation);
 
