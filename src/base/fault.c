@@ -201,7 +201,10 @@ int fault_check(enum fault_kind kind)
 
 bool fault_alloc(void)
 {
-    return fault_check(FAULT_ALLOC) != 0;
+    if (fault_check(FAULT_ALLOC) == 0)
+        return false;
+    errno = ENOMEM; /* as malloc says it */
+    return true;
 }
 
 void fault_point(const char *name)
