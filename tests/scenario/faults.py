@@ -26,7 +26,7 @@ EVERY = {"write-nospace": "write:{n}:ENOSPC", "write-error": "write:{n}:EIO", "s
          "sync-error": "sync:{n}:EIO", "memory": "alloc:{n}"}
 # Of which each such call fails without --every: primes, so that the sample is not in step with what is done in rounds.
 SAMPLE = {"write": {"first-start": 29, "start": 1, "work": 13}, "sync": {"first-start": 3, "start": 1, "work": 3},
-          "memory": {"first-start": 997, "start": 397, "work": 83}}
+          "memory": {"first-start": 997, "start": 397, "work": 131}}
 COUNTERS = struct.Struct("7q")  # of OVVM_FAULT_CALLS: settings, then calls and failed calls of each kind
 REPORT_STEPS = 100  # between two words about how far it is
 ACCOUNT_STEPS = 25  # starts between two accounts of the mail
