@@ -206,6 +206,7 @@ class Log(threading.Thread):
                 self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
                 self.changed.notify_all()
         self.file.close()
+        self.pipe.close()  # a scenario may start the daemon thousands of times
 
 
 class Instance:

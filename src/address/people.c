@@ -168,7 +168,9 @@ static int take_row(struct reading *reading, struct err *err)
     struct mailkey key;
     struct err why = ERR_CLEAR;
     span_to_text(csvrows_field(csv, 0), reading->who, sizeof reading->who);
-    if (mailkey_of(csvrows_field(csv, 0), &key, &why) == -1)
+    if (mailkey_of(csvrows_field(csv, 0), &key, &why) == -1 && why.id == ERR_NO_MEMORY)
+        return no_memory(err);
+    if (why.id != ERR_NONE)
         return wrong(reading, err, "\"%s\": %s", reading->who, why.text);
     if (!is_local(reading->site, mailkey_domain(&key)))
         return wrong(reading, err, "%.100s is in none of the local-domains", key.text);

@@ -34,4 +34,5 @@ ERR_ROW(CONFIG,          PERMANENT, 554, "5.3.5",   510, "The connector is not s
 ERR_ROW(BUG,             BUG,       554, "5.3.0",   511, "The connector could not handle the message; its operator has been told.")
 ERR_ROW(TRANSLATOR_DIED, BUG,       554, "5.3.0",  4118, "The connector could not translate the message; its operator has been told.")
 ERR_ROW(TRANSLATOR_TIMEOUT, BUG,    554, "5.3.0",  4119, "The connector could not translate the message; its operator has been told.")
+ERR_ROW(TRANSLATOR_MEMORY, BUG,     554, "5.3.0",  4121, "The connector could not translate the message; its operator has been told.")
 /* clang-format on */

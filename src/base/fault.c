@@ -5,16 +5,19 @@
 #ifdef OVVM_FAULTS
 
 #include <errno.h>
+#include <execinfo.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FAULT_POINTS_MAX = 16, FAULT_NAME_MAX = 64 };
+enum { FAULT_POINTS_MAX = 16, FAULT_NAME_MAX = 64, FAULT_LINE_MAX = 1024, FAULT_FRAMES = 24 };
 
 struct armed_point {
     char name[FAULT_NAME_MAX];
@@ -27,13 +30,24 @@ struct armed_fault {
     atomic_long at; /* 0: off */
     atomic_bool onwards;
     atomic_int error;
-    atomic_long calls;
+};
+
+/* The layout of the file of OVVM_FAULT_CALLS. */
+struct fault_account {
+    atomic_llong settings;
+    struct {
+        atomic_llong calls;
+        atomic_llong failed;
+    } of[FAULT_KINDS];
 };
 
 static struct failpoint *declared;
 static struct armed_point points[FAULT_POINTS_MAX];
 static int point_count;
 static struct armed_fault faults[FAULT_KINDS];
+static struct fault_account own_account;
+static struct fault_account *account = &own_account;
+static bool tracing;
 
 void fault_register(struct failpoint *point)
 {
@@ -91,7 +105,8 @@ static void arm_fault(const char *text)
     for (int i = 0; i < FAULT_KINDS; i++) {
         if (strcmp(kind, names[i]) != 0)
             continue;
-        atomic_store(&faults[i].calls, 0);
+        atomic_store(&account->of[i].calls, 0);
+        atomic_store(&account->of[i].failed, 0);
         atomic_store(&faults[i].onwards, plus == '+');
         atomic_store(&faults[i].error, strcmp(error, "EIO") == 0 ? EIO : ENOSPC);
         atomic_store(&faults[i].at, at);
@@ -102,7 +117,7 @@ static void arm_fault(const char *text)
 
 static void each_word(const char *text, void (*take)(char *word))
 {
-    char copy[1024];
+    char copy[FAULT_LINE_MAX];
     (void)snprintf(copy, sizeof copy, "%s", text);
     char *rest = NULL;
     for (char *word = strtok_r(copy, ", \n", &rest); word != NULL; word = strtok_r(NULL, ", \n", &rest))
@@ -117,17 +132,31 @@ static void arm_fault_word(char *word)
 static void reread(int signal)
 {
     (void)signal;
-    /* Test builds only: stdio in a handler is tolerable here, the file is one short line. */
+    /* Nothing that takes memory: the handler may have interrupted malloc. */
     const char *name = getenv("OVVM_FAULT_FILE");
-    FILE *file = name != NULL ? fopen(name, "r") : NULL;
+    char line[FAULT_LINE_MAX];
+    int fd = name != NULL ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t size = fd != -1 ? read(fd, line, sizeof line - 1) : 0;
     for (int i = 0; i < FAULT_KINDS; i++)
         atomic_store(&faults[i].at, 0);
-    char line[1024];
-    if (file == NULL)
-        return;
-    if (fgets(line, sizeof line, file) != NULL)
-        each_word(line, arm_fault_word);
-    (void)fclose(file);
+    line[size > 0 ? size : 0] = '\0';
+    each_word(line, arm_fault_word);
+    if (fd != -1)
+        (void)close(fd);
+    atomic_fetch_add(&account->settings, 1);
+}
+
+static void map_account(const char *name)
+{
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd == -1 || ftruncate(fd, sizeof *account) == -1)
+        mistake(name);
+    void *at = mmap(NULL, sizeof *account, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED)
+        mistake(name);
+    (void)close(fd);
+    account = at;
+    memset(account, 0, sizeof *account);
 }
 
 void fault_init(void)
@@ -135,10 +164,24 @@ void fault_init(void)
     const char *names = getenv("OVVM_FAILPOINT");
     if (names != NULL)
         each_word(names, arm_point);
+    const char *calls = getenv("OVVM_FAULT_CALLS");
+    if (calls != NULL)
+        map_account(calls);
+    tracing = getenv("OVVM_FAULT_TRACE") != NULL;
+    if (tracing)
+        (void)backtrace((void *[1]){ NULL }, 1); /* what it loads at its first use */
     const char *wanted = getenv("OVVM_FAULT");
     if (wanted != NULL)
         each_word(wanted, arm_fault_word);
     (void)signal(SIGUSR2, reread);
+}
+
+/* addr2line(1) has the lines that belong to it. */
+static void trace(void)
+{
+    void *frames[FAULT_FRAMES];
+    int count = backtrace(frames, FAULT_FRAMES);
+    backtrace_symbols_fd(frames, count, STDERR_FILENO);
 }
 
 int fault_check(enum fault_kind kind)
@@ -147,14 +190,21 @@ int fault_check(enum fault_kind kind)
     long at = atomic_load(&fault->at);
     if (at == 0)
         return 0;
-    long call = atomic_fetch_add(&fault->calls, 1) + 1;
-    bool fails = call == at || (call > at && atomic_load(&fault->onwards));
-    return fails ? atomic_load(&fault->error) : 0;
+    long long call = atomic_fetch_add(&account->of[kind].calls, 1) + 1;
+    if (call != at && (call < at || !atomic_load(&fault->onwards)))
+        return 0;
+    atomic_fetch_add(&account->of[kind].failed, 1);
+    if (tracing)
+        trace();
+    return atomic_load(&fault->error);
 }
 
 bool fault_alloc(void)
 {
-    return fault_check(FAULT_ALLOC) != 0;
+    if (fault_check(FAULT_ALLOC) == 0)
+        return false;
+    errno = ENOMEM; /* as malloc says it */
+    return true;
 }
 
 void fault_point(const char *name)

@@ -10,6 +10,10 @@
  * write:N[+]:ENOSPC|EIO and sync:N[+]:… do the same to the ledger's file writes and syncs (store/faultvfs.c).
  * A fault file named in OVVM_FAULT_FILE, if set, is read again on SIGUSR2 and replaces the settings (so that
  * a test can give space back).
+ * A file named in OVVM_FAULT_CALLS, if set, is mapped and holds the account, also after the process has ended:
+ * eight-byte integers of the machine, how often settings were read; then for alloc, write and sync the calls counted
+ * since, and those of them that failed. Calls are counted while their kind has a setting. With OVVM_FAULT_TRACE each
+ * call that fails leaves a backtrace on standard error.
  */
 #ifndef OVVM_BASE_FAULT_H
 #define OVVM_BASE_FAULT_H

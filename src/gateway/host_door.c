@@ -253,7 +253,7 @@ static void offer(struct neighbour *neighbour, int stream)
     struct sending *sending = key != 0 ? mem_zero(sizeof *sending) : NULL;
     if (sending == NULL) {
         if (key != 0)
-            pump_release(&neighbour->pump, key);
+            pump_postpone(&neighbour->pump, key);
         neighbour->wanted[stream] = true;
         nje_link_next(neighbour->link, stream, NULL);
         return;
@@ -357,9 +357,12 @@ static void next_loaded(void *arg, const struct err *err)
         (void)snprintf(sending->reason, sizeof sending->reason, "%s", failure.text);
         settle(sending);
     } else {
-        pump_release(&neighbour->pump, fetch->key);
-        if (failure.id != ERR_NONE)
-            pump_wake(&neighbour->pump);
+        if (failure.id != ERR_NONE) {
+            log_err(LOG_GATEWAY, &failure, "%s: a file of host_out cannot be read", neighbour->conf->node.text);
+            pump_postpone(&neighbour->pump, fetch->key);
+        } else {
+            pump_release(&neighbour->pump, fetch->key);
+        }
         sending_free(sending);
     }
     offer(neighbour, stream);

@@ -207,7 +207,7 @@ static void offer(struct gateway *gateway, unsigned slot)
     struct delivery *delivery = key != 0 ? mem_zero(sizeof *delivery) : NULL;
     if (delivery == NULL) {
         if (key != 0)
-            pump_release(&gateway->mail_out, key);
+            pump_postpone(&gateway->mail_out, key);
         gateway->slots_waiting |= UINT64_C(1) << slot;
         smtp_client_next(gateway->client, slot, NULL);
         return;
@@ -271,10 +271,11 @@ static void delivery_loaded(void *arg, const struct err *err)
         settle(delivery); /* all were served before: it only has to go */
         return;
     }
-    pump_release(&gateway->mail_out, delivery->fetch.key);
     if (failure.id != ERR_NONE) {
         log_err(LOG_GATEWAY, &failure, "a letter of mail_out cannot be read");
-        pump_wake(&gateway->mail_out);
+        pump_postpone(&gateway->mail_out, delivery->fetch.key);
+    } else {
+        pump_release(&gateway->mail_out, delivery->fetch.key);
     }
     delivery_free(delivery);
     offer(gateway, slot);

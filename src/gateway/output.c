@@ -94,15 +94,21 @@ int report_make(struct gateway *gateway, const struct item *item, const struct r
     span_to_text(item->sender, sender, sizeof sender);
     if (sender[0] == '\0' || (item->flags & ITEM_REPORT) != 0)
         return 1;
-    bool from_host = item->queue == QUEUE_HOST_IN ? host_address_parse(item->sender, &host, NULL) == 0
-                                                  : border_from_mail(&gateway->border, item->sender, &host, NULL) == 0;
+    struct err why = ERR_CLEAR;
+    bool from_host = item->queue == QUEUE_HOST_IN ? host_address_parse(item->sender, &host, &why) == 0
+                                                  : border_from_mail(&gateway->border, item->sender, &host, &why) == 0;
+    if (why.id == ERR_NO_MEMORY)
+        return err_set(err, ERR_NO_MEMORY, "out of memory for a report");
     if (item->queue == QUEUE_HOST_IN && (!from_host || border_link(&gateway->border, host.node) == NULL))
         return 1; /* a file whose origin is no address, or one that we cannot reach */
     if (from_host) {
         struct buf address = { .at = NULL };
         border_to_mail(&gateway->border, host, &address);
         span_to_text(buf_span(&address), sender, sizeof sender);
+        bool failed = address.failed;
         buf_free(&address);
+        if (failed) /* part of an address may be another's */
+            return err_set(err, ERR_NO_MEMORY, "out of memory for a report");
     }
     /* To a host user it goes the way of any letter to him: translated for his node. */
     output_init(output_r, from_host ? QUEUE_MAIL_IN : QUEUE_MAIL_OUT, item->letter, "", sender);

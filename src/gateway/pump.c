@@ -125,6 +125,12 @@ void pump_offer(struct pump *pump, int64_t key)
     }
 }
 
+void pump_postpone(struct pump *pump, int64_t key)
+{
+    pump_release(pump, key);
+    loop_timer_set(&pump->timer, RESCAN_AFTER_ERROR_US);
+}
+
 void pump_wake(struct pump *pump)
 {
     scan(pump);

@@ -42,6 +42,9 @@ int64_t pump_take(struct pump *pump);
 bool pump_claim(struct pump *pump, int64_t key);
 /* The item is no longer worked on: it left, or waits with a new due time. */
 void pump_release(struct pump *pump, int64_t key);
+/* The item could not be worked on for want of memory or of the ledger: released, and found again by a scan in a second.
+ */
+void pump_postpone(struct pump *pump, int64_t key);
 /* A new item of this queue and door, due now, was committed: the ordinary case needs no look into the ledger. */
 void pump_offer(struct pump *pump, int64_t key);
 /* Something may have become due: an item arrived, was released or given another due time. */

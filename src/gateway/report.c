@@ -85,6 +85,7 @@ void report_to_host(const struct report *report, struct buf *to)
     date_format_profs(report->arrived_us, &when);
     buf_add_u8(&when, '\0');
     const char *time = when.failed ? "" : (const char *)when.at;
+    to->failed = to->failed || when.failed;
     add_header(report, to);
     buf_add_text(to, "Content-Type: text/plain; charset=utf-8\r\n\r\n");
     for (size_t i = 0; i < report->failure_count; i++) {

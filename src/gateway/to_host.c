@@ -88,7 +88,7 @@ static int add_correlation(struct db *db, struct translation *translation, struc
     return 0;
 }
 
-static void prepare_correlation(struct translation *translation)
+static int prepare_correlation(struct translation *translation, struct err *err)
 {
     struct to_host *state = translation->state;
     const struct letter_head *head = head_of(state);
@@ -104,6 +104,10 @@ static void prepare_correlation(struct translation *translation)
     /* what the host user sees as the date of the note, which an answer quotes: GMT */
     correlation_stamp(head->has_date ? head->date_us : translation->fetch.item.arrived_us, &state->stamp);
     translation->also = add_correlation;
+    /* half of it would not lead the answer back */
+    return state->references.failed || state->subject.failed || state->stamp.failed
+               ? err_set(err, ERR_NO_MEMORY, "out of memory for a letter")
+               : 0;
 }
 
 /* --- recipients --- */
@@ -158,7 +162,7 @@ static void encoded(void *arg, struct span output, const struct err *err)
     struct to_host *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        translation_fail_translator(translation, err);
+        fail(translation, err);
         return;
     }
     size_t before = translation->output_count;
@@ -210,7 +214,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     gateway_node_options(gateway, state->to.node, state->link, &options);
     host_resolution_pack(&packed, &resolution);
     buf_clear(&state->options);
-    translation_options(&options, buf_span(&packed), &state->options);
+    translation_options(&options, &packed, &state->options);
     buf_free(&packed);
     if (state->options.failed)
         return err_set(err, ERR_NO_MEMORY, "out of memory for a letter");
@@ -276,24 +280,40 @@ static void registered(void *arg, const struct err *err)
     next_recipient(translation);
 }
 
-/* The person is the first mailbox of From, else Sender, else the envelope sender; nobody for null senders and reports.
- */
+/* The person is the first mailbox of From, else Sender, else the envelope sender. `From: undisclosed` names none:
+ * without a domain nobody could be answered. Nobody is left to the postmaster. -1: NO_MEMORY, for then it would be
+ * another. */
+static int take_person(const struct letter_head *head, struct span envelope, struct registry_sender *sender,
+                       struct err *err)
+{
+    const struct letter_address *named[] = { letter_first(head, LETTER_FROM), letter_first(head, LETTER_SENDER) };
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+        if (named[i] == NULL)
+            continue;
+        if (mailkey_of(named[i]->address, &sender->key, err) == 0) {
+            span_to_text(named[i]->name, sender->name, sizeof sender->name);
+            return 0;
+        }
+        if (err->id == ERR_NO_MEMORY)
+            return -1;
+    }
+    return mailkey_of(envelope, &sender->key, err) == -1 && err->id == ERR_NO_MEMORY ? -1 : 0;
+}
+
+/* Null senders and reports are nobody's. */
 static void ask_registry(struct translation *translation)
 {
     struct to_host *state = translation->state;
     const struct item *item = &translation->fetch.item;
     const struct letter_head *head = head_of(state);
-    const struct letter_address *who = letter_first(head, LETTER_FROM);
-    if (who == NULL || who->address.size == 0)
-        who = letter_first(head, LETTER_SENDER);
     state->request = (struct registry_request){ .done = registered, .arg = translation };
     struct registry_sender *sender = &state->request.sender;
     sender->now_us = item->arrived_us;
     (void)snprintf(sender->peer, sizeof sender->peer, "%s", item->peer);
-    if (item->sender.size > 0 && head->report_type.size == 0) {
-        struct span address = who != NULL && who->address.size > 0 ? who->address : item->sender;
-        if (mailkey_of(address, &sender->key, NULL) == 0 && who != NULL)
-            span_to_text(who->name, sender->name, sizeof sender->name);
+    struct err err = ERR_CLEAR;
+    if (item->sender.size > 0 && head->report_type.size == 0 && take_person(head, item->sender, sender, &err) == -1) {
+        fail(translation, &err);
+        return;
     }
     if (registry_ask(translation->gateway->registry, &state->request))
         registered(translation, NULL);
@@ -305,7 +325,7 @@ static void facts_came(void *arg, struct span output, const struct err *err)
     struct to_host *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        translation_fail_translator(translation, err);
+        fail(translation, err);
         return;
     }
     buf_clear(&state->facts_bytes);
@@ -315,11 +335,10 @@ static void facts_came(void *arg, struct span output, const struct err *err)
     if (failure.id == ERR_NONE && facts_parse(buf_span(&state->facts_bytes), &state->facts, &failure) == 0 &&
         state->facts.letter_count == 0)
         (void)err_set(&failure, ERR_BUG, "the translator found no letter");
-    if (failure.id != ERR_NONE) {
+    if (failure.id != ERR_NONE || prepare_correlation(translation, &failure) == -1) {
         fail(translation, &failure);
         return;
     }
-    prepare_correlation(translation);
     ask_registry(translation);
 }
 

@@ -94,7 +94,7 @@ static void encoded(void *arg, struct span output, const struct err *err)
     struct to_mail *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        translation_fail_translator(translation, err);
+        fail(translation, err);
         return;
     }
     struct output *made = translation_output(translation, &failure);
@@ -158,7 +158,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     struct buf packed = { .at = NULL };
     mail_resolution_pack(&packed, &resolution);
     buf_clear(&state->options);
-    translation_options(&state->node_options, buf_span(&packed), &state->options);
+    translation_options(&state->node_options, &packed, &state->options);
     buf_free(&packed);
     if (state->options.failed)
         return no_memory(err);
@@ -310,8 +310,11 @@ static void target_mail(const struct gateway *gateway, struct target *target, st
     if (mailkey_of(address, &key, &target->why) == -1)
         return;
     struct host_address host;
-    if (border_from_mail(&gateway->border, address, &host, NULL) == -1 &&
-        span_equal_nocase(mailkey_domain(&key), span_text(gateway->border.domain)))
+    struct err why = ERR_CLEAR;
+    bool ours = border_from_mail(&gateway->border, address, &host, &why) == 0;
+    if (why.id == ERR_NO_MEMORY)
+        target->why = why;
+    else if (!ours && span_equal_nocase(mailkey_domain(&key), span_text(gateway->border.domain)))
         (void)err_set(&target->why, ERR_UNKNOWN_USER, "there is no such user");
     else
         span_to_text(address, target->address, sizeof target->address);
@@ -337,6 +340,8 @@ static int make_targets(struct translation *translation, struct err *err)
             target_mail(translation->gateway, target, address->address);
         else
             target_host(target, (struct host_address){ .node = address->node, .user = address->user });
+        if (target->why.id == ERR_NO_MEMORY) /* nothing to report: later it may well be delivered */
+            return no_memory(err);
     }
     if (state->target_count == 0)
         target_host(&state->targets[state->target_count++], to);
@@ -378,7 +383,7 @@ static void facts_came(void *arg, struct span output, const struct err *err)
     struct to_mail *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        translation_fail_translator(translation, err);
+        fail(translation, err);
         return;
     }
     facts_release(&state->facts);
@@ -434,7 +439,7 @@ static int begin_file(struct translation *translation, struct err *err)
         return -1;
     gateway_node_options(gateway, state->current.from_node, link, &state->node_options);
     buf_clear(&state->plain_options);
-    translation_options(&state->node_options, SPAN_EMPTY, &state->plain_options);
+    translation_options(&state->node_options, NULL, &state->plain_options);
     buf_clear(&state->sender);
     border_to_mail(&gateway->border,
                    (struct host_address){ .node = state->current.from_node, .user = state->current.from_user },

@@ -341,21 +341,13 @@ void translation_finish(struct translation *translation, int result, struct err 
     write_next(translation);
 }
 
-void translation_options(const struct options *options, struct span resolution, struct buf *to)
+void translation_options(const struct options *options, const struct buf *resolution, struct buf *to)
 {
     struct buf packed = { .at = NULL };
     options_pack(&packed, options);
-    ops_options(buf_span(&packed), resolution, to);
-    to->failed = to->failed || packed.failed;
+    ops_options(buf_span(&packed), resolution != NULL ? buf_span(resolution) : SPAN_EMPTY, to);
+    to->failed = to->failed || packed.failed || (resolution != NULL && resolution->failed);
     buf_free(&packed);
-}
-
-void translation_fail_translator(struct translation *translation, const struct err *err)
-{
-    struct err failure = *err;
-    if (failure.id == ERR_NO_MEMORY)
-        failure.id = ERR_TRANSLATOR_DIED;
-    translation_finish(translation, -1, &failure);
 }
 
 /* --- loading --- */
@@ -409,7 +401,7 @@ static void start_more(struct gateway *gateway, struct pump *pump)
         struct translation *translation = key != 0 ? mem_zero(sizeof *translation) : NULL;
         if (translation == NULL) {
             if (key != 0)
-                pump_release(pump, key);
+                pump_postpone(pump, key);
             return;
         }
         translation->gateway = gateway;

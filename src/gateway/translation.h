@@ -47,12 +47,9 @@ int translation_failure(struct translation *translation, struct span recipient, 
  * The translation may be gone afterwards. */
 void translation_finish(struct translation *translation, int result, struct err *err);
 
-/* Options and resolution as a translator takes them, appended. */
+/* Options and a packed resolution (NULL: none) as a translator takes them, appended; look at to->failed. */
 struct options;
-void translation_options(const struct options *options, struct span resolution, struct buf *to);
-
-/* The same for what a translator reports: one that had too little memory for the letter is no passing fault. */
-void translation_fail_translator(struct translation *translation, const struct err *err);
+void translation_options(const struct options *options, const struct buf *resolution, struct buf *to);
 
 void to_mail_begin(struct translation *translation);
 void to_host_begin(struct translation *translation);

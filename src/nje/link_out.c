@@ -11,7 +11,8 @@ enum {
     SPOOL_LENGTH = 2,   /* the length before a record; it counts SRCB and bytes */
     SRCB_HEADER = 0xC0, /* NJH and, below, DSH and NJT: each alone in its buffer */
     EOF_SRCB = 0x80,
-    BUFFER_ENDS = 1 /* RCB 00 */
+    BUFFER_ENDS = 1, /* RCB 00 */
+    STARVED_MAX = 10 /* seconds that a neighbour is kept waiting in mid-file */
 };
 
 static struct nje_out *find_out(struct nje_link *link, uint8_t rcb)
@@ -99,6 +100,21 @@ static void cancel(struct nje_out *out, const struct err *why)
     nje_session_reply(link->up, nje_sysout_rcb(out->stream), NJE_SRCB_CANCEL);
 }
 
+/* No memory, or the ledger cannot be read just now: nothing of the file is lost, and the neighbour can wait for the
+ * rest. A cancel would cost the stream NJE_REFUSED_US, and as long again where the neighbour does not answer one. */
+static void starve(struct nje_out *out, const struct err *why)
+{
+    if (err_family(why->id) != ERR_FAMILY_TEMPORARY || out->starved == STARVED_MAX) {
+        cancel(out, why);
+        return;
+    }
+    if (out->starved++ == 0)
+        log_warning(LOG_NJE, err_log_number(why->id), "link %s: file %s on stream %d waits: %s", out->link->node.text,
+                    out->file.name, out->stream, why->text);
+    out->starving = true;
+    loop_timer_set(&out->timer, NJE_STARVED_US);
+}
+
 static void cancel_over(struct nje_out *out)
 {
     out->state = NJE_OUT_IDLE;
@@ -166,6 +182,12 @@ static void out_timeout(void *arg)
         (void)err_set(&why, ERR_TIMEOUT, "the neighbour gives no permission (A0) for stream %d", out->stream);
         break;
     case NJE_OUT_SENDING:
+        if (out->starving) {
+            out->starving = false;
+            loop_timer_set(&out->timer, link->preset->ack_timeout_us);
+            nje_link_pump(link);
+            return;
+        }
         (void)err_set(&why, ERR_TIMEOUT, "the neighbour holds stream %d, or file %s cannot be read on", out->stream,
                       out->file.name);
         break;
@@ -234,11 +256,13 @@ static int build(struct nje_session *session, struct nje_out *out, size_t limit,
             break;
         }
         buf_add_span(&session->payload, buf_span(&record));
+        if (session->payload.failed) /* the record is not in it */
+            break;
         taken += size;
         full = is_header(srcb);
     }
     int result = 1;
-    if (record.failed)
+    if (record.failed || session->payload.failed)
         result = err_set(err, ERR_NO_MEMORY, "no memory to send");
     else if (!full && got == -1)
         result = err_set(err, ERR_BUG, "a record of %zu bytes in the spool file cannot be sent", size - SPOOL_LENGTH);
@@ -290,16 +314,20 @@ static void send_on(struct nje_session *session, struct nje_out *out)
     struct nje_link *link = out->link;
     struct err err = ERR_CLEAR;
     int sent = 1;
+    if (out->starving)
+        return;
     while (session->step == NJE_STEP_UP && out->state == NJE_OUT_SENDING && nje_fcs_sysout(session->fcs, out->stream) &&
-           nje_session_output(session) < NJE_OUTPUT_HIGH && (sent = send_one(session, out, &err)) == 1)
+           nje_session_output(session) < NJE_OUTPUT_HIGH && (sent = send_one(session, out, &err)) == 1) {
+        out->starved = 0;
         loop_timer_set(&out->timer, link->preset->ack_timeout_us);
+    }
     if (session->step != NJE_STEP_UP || out->state != NJE_OUT_SENDING || sent == 1)
         return;
     bool left = out->pending_at < out->pending.size;
     if (sent == 0 && out->ended && left)
         sent = err_set(&err, ERR_BUG, "its spool file ends within a record");
     if (sent == -1) {
-        cancel(out, &err);
+        starve(out, &err);
     } else if (out->ended) {
         send_end(session, out);
     } else if (!out->reading) {
@@ -351,6 +379,8 @@ void nje_out_permitted(struct nje_session *session, uint8_t rcb)
     out->state = NJE_OUT_SENDING;
     out->offset = 0;
     out->ended = false;
+    out->starving = false;
+    out->starved = 0;
     out->pending_at = 0;
     buf_clear(&out->pending);
     loop_timer_set(&out->timer, session->link->preset->ack_timeout_us);
@@ -454,17 +484,19 @@ void nje_link_piece(struct nje_link *link, int stream, struct span piece, const 
         out->owed = false;
         link->spool.returned(link->spool.owner, link, stream, out->file.handle, out->owed_counts, &out->owed_why);
     } else if (out->state == NJE_OUT_SENDING && err != NULL) {
-        cancel(out, err);
+        starve(out, err);
     } else if (out->state == NJE_OUT_SENDING) {
         buf_drop_front(&out->pending, out->pending_at);
         out->pending_at = 0;
         buf_add_span(&out->pending, piece);
-        out->offset += piece.size;
-        out->ended = piece.size == 0;
-        if (out->pending.failed) {
+        if (out->pending.failed) { /* what it holds is whole; the piece is asked for again */
             struct err why = ERR_CLEAR;
+            out->pending.failed = false;
             (void)err_set(&why, ERR_NO_MEMORY, "no memory to send");
-            cancel(out, &why);
+            starve(out, &why);
+        } else {
+            out->offset += piece.size;
+            out->ended = piece.size == 0;
         }
     }
     nje_link_pump(link);

@@ -40,6 +40,7 @@ enum {
 };
 #define NJE_PAUSE_US           (30 * CLOCK_SECOND) /* the longest the spool may make the neighbour wait in mid-file */
 #define NJE_CANCEL_US          (30 * CLOCK_SECOND) /* for the end of a cancel, both ways */
+#define NJE_STARVED_US         CLOCK_SECOND        /* before a file that we have no memory for goes on */
 #define NJE_REFUSED_US         (60 * CLOCK_SECOND) /* before a stream that was refused asks again */
 #define NJE_IN_STALL_US        (30 * CLOCK_MINUTE) /* a file of which nothing more comes */
 #define NJE_STABLE_US          (60 * CLOCK_SECOND) /* a session of this age ends the back-off */
@@ -118,12 +119,14 @@ struct nje_out {
     int stream;
     enum nje_out_state state;
     struct nje_outgoing file;
-    bool reading; /* a piece is asked for */
-    bool ended;   /* the last piece came */
-    bool dry;     /* the spool had none; until a kick */
-    bool kicked;  /* while asking */
-    bool resting; /* refused; until the timer */
-    bool owed;    /* `returned` waits for the outstanding piece */
+    bool reading;  /* a piece is asked for */
+    bool ended;    /* the last piece came */
+    bool dry;      /* the spool had none; until a kick */
+    bool kicked;   /* while asking */
+    bool resting;  /* refused; until the timer */
+    bool starving; /* a fault of ours that may pass; until the timer */
+    int starved;   /* times in turn */
+    bool owed;     /* `returned` waits for the outstanding piece */
     bool owed_counts;
     struct err owed_why;
     unsigned recording; /* acknowledged files that the spool has not written down yet */

@@ -373,6 +373,8 @@ static void register_all(void)
     memory.xRealloc = fault_realloc;
     (void)sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
     sqlite3_vfs *real = sqlite3_vfs_find(NULL);
+    if (real == NULL) /* SQLite had no memory to begin */
+        return;
     register_one(&shim_vfs, "faults", real);
     register_one(&powercut_vfs, "powercut", real);
 }
@@ -381,6 +383,8 @@ int vfs_choose(char *path, const char **vfs_r, struct err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)pthread_once(&once, register_all);
+    if (shim_vfs.pAppData == NULL)
+        return err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
     *vfs_r = "faults";
     char *query = strchr(path, '?');
     if (query == NULL)

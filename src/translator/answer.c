@@ -1,6 +1,7 @@
 /* The one place where the daemon reads bytes that a translator wrote, output apart. Every field that is not used must
  * be 0, so that an answer has one form only. What a translator may not say: that it died or was too slow (the daemon
- * knows that itself), or that there is no error where it failed. */
+ * knows that itself), that there is no error where it failed, or that a fault will pass, which would have its letter
+ * tried for ever; only its memory may have ended. */
 #include "translator/answer.h"
 
 #include <string.h>
@@ -8,7 +9,8 @@
 static int read_error(const struct child_answer *raw, struct answer *answer_r, struct err *err)
 {
     if (raw->err_id == ERR_NONE || raw->err_id >= ERR_IDS || raw->err_id == ERR_TRANSLATOR_DIED ||
-        raw->err_id == ERR_TRANSLATOR_TIMEOUT)
+        raw->err_id == ERR_TRANSLATOR_TIMEOUT || raw->err_id == ERR_TRANSLATOR_MEMORY ||
+        (err_family((enum err_id)raw->err_id) == ERR_FAMILY_TEMPORARY && raw->err_id != ERR_NO_MEMORY))
         return err_set(err, ERR_BUG, "it reports an error that it cannot know (%u)", (unsigned)raw->err_id);
     struct span text = span_of(raw->text, sizeof raw->text);
     answer_r->err.id = (enum err_id)raw->err_id;

@@ -34,7 +34,8 @@ static int passed_descriptor(uint8_t how, size_t size)
 static void check_error(const struct err *err)
 {
     if (err->id == ERR_NONE || err->id >= ERR_IDS || err->id == ERR_TRANSLATOR_DIED ||
-        err->id == ERR_TRANSLATOR_TIMEOUT || memchr(err->text, '\0', sizeof err->text) == NULL)
+        err->id == ERR_TRANSLATOR_TIMEOUT || err->id == ERR_TRANSLATOR_MEMORY ||
+        memchr(err->text, '\0', sizeof err->text) == NULL)
         abort();
     for (const char *c = err->text; *c != '\0'; c++)
         if ((unsigned char)*c < ' ')

@@ -119,7 +119,9 @@ static void test_false_fields(void **state)
 static void test_errors_it_cannot_know(void **state)
 {
     (void)state;
-    static const uint32_t ids[] = { ERR_NONE, ERR_IDS, ERR_TRANSLATOR_DIED, ERR_TRANSLATOR_TIMEOUT, UINT32_MAX };
+    static const uint32_t ids[] = {
+        ERR_NONE, ERR_IDS, ERR_TRANSLATOR_DIED, ERR_TRANSLATOR_TIMEOUT, ERR_TRANSLATOR_MEMORY, ERR_BUSY, UINT32_MAX
+    };
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         struct child_answer packet = failed;
         packet.err_id = ids[i];

@@ -72,7 +72,7 @@ static int do_job(struct service *service, const struct work *work, struct err *
         sealed_unmap(input);
     }
     if (result == 0 && output->failed)
-        result = err_set(err, ERR_NO_MEMORY, "the translation needs more memory than a translator may have");
+        result = err_set(err, ERR_NO_MEMORY, "its output is not whole");
     if (result == 0 && output->size > request->output_limit)
         result = err_set(err, ERR_TOO_BIG, "the translation is larger than %llu bytes",
                          (unsigned long long)request->output_limit);

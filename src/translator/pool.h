@@ -9,12 +9,13 @@
  *   ERR_TRANSLATOR_DIED     the translator crashed, was ended by its sandbox or the kernel, or gave an answer that
  *                           cannot be trusted; the text says which
  *   ERR_TRANSLATOR_TIMEOUT  it was ended at the time limit
+ *   ERR_TRANSLATOR_MEMORY   it needs more memory than a translator may have
  *   ERR_BUSY                no translator became free in time
  *   ERR_SHUTTING_DOWN       translator_free, or the zygote is gone
- *   ERR_NO_MEMORY           the daemon has none for the job, or the translation needs more than it may have
+ *   ERR_NO_MEMORY           the daemon has none for the job
  *   any other               what the translation itself reports about the letter (TOO_BIG: its output is too large)
- * After the first two the caller tries the same job once more, since the fault may have been another's (memory, an
- * operator's kill); when that ends in one of the two again, the letter goes into quarantine with the text.
+ * After the first three the caller tries the same job once more, since the fault may have been another's (memory, an
+ * operator's kill); when that ends in one of them again, the letter goes into quarantine with the text.
  * translator_blames_child tells them from the rest.
  */
 #ifndef OVVM_TRANSLATOR_POOL_H
@@ -79,7 +80,7 @@ struct translator_figures translator_figures(const struct translator *translator
 
 static inline bool translator_blames_child(enum err_id id)
 {
-    return id == ERR_TRANSLATOR_DIED || id == ERR_TRANSLATOR_TIMEOUT;
+    return id == ERR_TRANSLATOR_DIED || id == ERR_TRANSLATOR_TIMEOUT || id == ERR_TRANSLATOR_MEMORY;
 }
 
 #endif

@@ -215,9 +215,9 @@ static void test_reported_error(void **state)
     open_or_fail((struct translator_options){ .children = 1, .output_limit = 1 << 20 });
     assert_fails(TEST_REFUSE, ERR_BAD_CONTENT, "line 3:??[2Jno date");
     assert_fails(TEST_HUGE, ERR_TOO_BIG, "larger than 1048576 bytes");
-    assert_fails(TEST_LATCH, ERR_NO_MEMORY, "more memory");
+    assert_fails(TEST_LATCH, ERR_TRANSLATOR_MEMORY, "more memory");
     assert_int_equal(translator_figures(fixture.pool).started, 1);
-    assert_int_equal(translator_figures(fixture.pool).done, 3);
+    assert_int_equal(translator_figures(fixture.pool).done, 2);
     close_pool();
 }
 
@@ -305,9 +305,9 @@ static void test_memory(void **state)
 #ifdef OVVM_SANITIZED /* whether their allocator says no or ends the process is an option of theirs */
     struct test_job test = { .ended = false };
     run_job(&test, TEST_EAT, SPAN_EMPTY);
-    assert_true(test.err.id == ERR_NO_MEMORY || test.err.id == ERR_TRANSLATOR_DIED);
+    assert_true(test.err.id == ERR_TRANSLATOR_MEMORY || test.err.id == ERR_TRANSLATOR_DIED);
 #else
-    assert_fails(TEST_EAT, ERR_NO_MEMORY, "all eaten");
+    assert_fails(TEST_EAT, ERR_TRANSLATOR_MEMORY, "all eaten");
 #endif
     close_pool();
 }

@@ -103,6 +103,17 @@ static void take_output(struct worker *worker, const struct answer *answer, int 
         sealed_unmap(output);
 }
 
+/* What the translation says of the letter. Its own want of memory must not be taken for the daemon's, which passes. */
+static void take_failure(struct worker *worker, const struct err *said)
+{
+    struct err err = *said;
+    if (said->id == ERR_NO_MEMORY)
+        (void)err_set(&err, ERR_TRANSLATOR_MEMORY, "it needs more memory than a translator may have: %s", said->text);
+    worker->state = WORKER_IDLE;
+    worker->deaths = 0;
+    finish_job(worker, SPAN_EMPTY, &err);
+}
+
 static void take_answer(struct worker *worker, const struct answer *answer, int fd)
 {
     loop_timer_unset(&worker->timer);
@@ -121,9 +132,7 @@ static void take_answer(struct worker *worker, const struct answer *answer, int 
         take_output(worker, answer, fd);
         break;
     case CHILD_FAILED:
-        worker->state = WORKER_IDLE;
-        worker->deaths = 0;
-        finish_job(worker, SPAN_EMPTY, &answer->err);
+        take_failure(worker, &answer->err);
         break;
     }
 }

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""What is refused, returned or put aside, and why; and that a translator that is killed or hangs costs one letter a try.
+"""What is refused, returned or put aside, and why; and that a translator that is killed, hangs or runs out of memory costs
+one letter a try.
 
 When this fails, the connector relays for strangers, lets a host user write in another's name, loses a letter without a
 word, or one bad letter stops the mail of all.
 """
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -24,6 +26,8 @@ TIME_LIMIT_WAIT = 150.0  # a translator may take a minute for a letter
 LISTED, UNLISTED, LINKLESS = "ELM", "OAK", "PINE"
 OVDFILE = f"{MAILNODE} LOCAL MSX\n{HOST} CMS CMS\n{LISTED} CMS CMS\n{LINKLESS} CMS CMS\n"
 LETTERS = 20
+LARGE_LINES = 400_000  # 7 MB
+SPACE = 12 << 20
 
 
 def quarantined(ovvm: Instance) -> list[dict[str, str]]:
@@ -198,6 +202,30 @@ def killed_twice(tap: Tap, ovvm: Instance, host: Node, sink: Sink) -> None:
         check("M0000300" not in at_host(host), "what is in quarantine was not delivered")
 
 
+def out_of_memory(tap: Tap, ovvm: Instance, host: Node, sink: Sink) -> None:
+    with tap.case("a letter that needs more memory than a translator may have is tried once more, then put aside with the "
+                  "reason; the others pass"):
+        before = len(quarantined(ovvm))
+        tries = len([line for line in ovvm.log_lines() if "tried once more" in line])
+        workers = children(ovvm)
+        for pid in workers:  # as if the letter were that much larger
+            used = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.prlimit(pid, resource.RLIMIT_AS, (used + SPACE, resource.prlimit(pid, resource.RLIMIT_AS)[1]))
+        with Client(ovvm.smtp) as client:
+            check(client.deliver(letter("M0000400", "a line of a text\n" * LARGE_LINES)), "250 for the large letter")
+        send_letters(ovvm, [f"M{number:07}" for number in range(401, 401 + LETTERS)])
+        found = until(lambda: quarantined(ovvm)[before:], WAIT, "the letter in quarantine")
+        same(len(found), 1, "letters put aside")
+        check("more memory than" in found[0]["reason"], f"reason: {found[0]['reason']}")
+        shown = ovvm.run("trace", found[0]["id"]).stdout
+        check(found[0]["reason"] in shown, f"trace says why: {shown}")
+        same(len([line for line in ovvm.log_lines() if "tried once more" in line]) - tries, 1, "letters tried again")
+        until(lambda: {f"M{number:07}" for number in range(401, 401 + LETTERS)} <= at_host(host), WAIT, "the others")
+        good_both_ways(ovvm, host, sink, 450)
+        check("M0000400" not in at_host(host), "what is in quarantine was not delivered")
+        same(children(ovvm), workers, "translators: none of them ended")
+
+
 def main() -> None:
     tap, args = start(__doc__, limit=400)
     elm_port, oak_port = free_port(), free_port()
@@ -223,6 +251,7 @@ def main() -> None:
             unknown_users(tap, ovvm, host, sink)
             one_killed(tap, ovvm, host, sink)
             killed_twice(tap, ovvm, host, sink)
+            out_of_memory(tap, ovvm, host, sink)
         with tap.case("a translator that hangs is ended at the time limit, and its letter arrives with the others"), \
                 Node(HOST, MAILNODE, connect=("127.0.0.1", hanging.link_port)) as host:
             until(lambda: len(at_host(host)) == LETTERS, TIME_LIMIT_WAIT, "all letters")
