@@ -201,14 +201,6 @@ int main(int argc, char **argv)
     struct command command = { .conf_path = DEFAULT_CONF };
     if (argc > 1 && strcmp(argv[1], "host") == 0)
         return host_main(argc - 1, argv + 1);
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        usage(stdout);
-        return EXIT_DONE;
-    }
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        (void)printf("ovvm %s\n", OVVM_VERSION);
-        return EXIT_DONE;
-    }
 #ifdef OVVM_FAULTS
     if (argc == 2 && strcmp(argv[1], "--failpoints") == 0) {
         fault_list();
@@ -219,6 +211,14 @@ int main(int argc, char **argv)
     if (command_parse(argc, argv, &command) == -1) {
         usage(stderr);
         return EXIT_USAGE;
+    }
+    if (command_has(&command, OPTION_HELP)) {
+        usage(stdout);
+        return EXIT_DONE;
+    }
+    if (command_has(&command, OPTION_VERSION)) {
+        (void)printf("ovvm %s\n", OVVM_VERSION);
+        return EXIT_DONE;
     }
     const struct verb_line *line = find_line(&command);
     if (line == NULL) {

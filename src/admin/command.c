@@ -18,6 +18,8 @@ static const struct {
     { "--queue", OPTION_QUEUE },     { "--state", OPTION_STATE },
     { "--drain", OPTION_DRAIN },     { "--tables", OPTION_TABLES },
     { "--name", OPTION_NAME },       { "--after", OPTION_AFTER },
+    { "--help", OPTION_HELP },       { "-h", OPTION_HELP },
+    { "--version", OPTION_VERSION },
 };
 
 static const char **value_of(struct command *command, enum command_option option)
@@ -77,7 +79,8 @@ int command_parse(int argc, char **argv, struct command *command_r)
             command_r->words[command_r->count++] = argv[i];
         }
     }
-    return command_r->count > 0 ? 0 : -1;
+    return command_r->count > 0 || command_has(command_r, OPTION_HELP) || command_has(command_r, OPTION_VERSION) ? 0
+                                                                                                                 : -1;
 }
 
 int command_conf(const struct command *command, struct conf *conf_r)

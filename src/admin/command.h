@@ -26,7 +26,9 @@ enum command_option {
     OPTION_NAME = 1 << 11,
     OPTION_AFTER = 1 << 12,
     /* without */
-    OPTION_CONFIRM = 1 << 13
+    OPTION_CONFIRM = 1 << 13,
+    OPTION_HELP = 1 << 14,
+    OPTION_VERSION = 1 << 15
 };
 
 enum { COMMAND_WORDS_MAX = 4 };
@@ -39,7 +41,8 @@ struct command {
     int count;
 };
 
-/* -1: an option that there is not, one without its value, too many words; said on stderr. */
+/* -1: an option that there is not, one without its value, too many words, none where neither help nor the version is
+ * asked for; said on stderr. */
 int command_parse(int argc, char **argv, struct command *command_r);
 static inline bool command_has(const struct command *command, enum command_option option)
 {
