@@ -96,6 +96,7 @@ struct conf_smtp_out {
     char *relay; /* "host:port" or "lmtp:/path" */
     unsigned connections;
     int64_t timeout_us;
+    int64_t retry_us, retry_max_us;
 };
 
 struct conf_limits {
