@@ -34,7 +34,12 @@ struct gateway {
     bool active, draining, drained, failed;
     struct store_listener listener;
     uint64_t depth[QUEUES]; /* letters that are not in quarantine */
-    bool doors_slowed;
+    bool full[QUEUES];      /* its producer was told to wait */
+    bool backlog_full;      /* all producers were */
+    struct loop_timer backlog_timer;
+    int64_t clock_offset_us; /* wall clock less the steady one: falls when the wall clock is set back */
+    struct store_job clock_job;
+    int64_t clock_back_us; /* by how much the job corrects due times; 0: no job is under way */
     /* doors */
     struct neighbour *neighbours;
     size_t neighbour_count;
@@ -47,12 +52,15 @@ struct gateway {
     struct registry *registry;
     /* translations */
     struct pump host_in, mail_in;
-    unsigned translating; /* letters in hand */
-    unsigned committing;  /* of these, those whose commit is under way */
+    unsigned translating;            /* letters in hand, without those that wait for their turn */
+    unsigned committing;             /* of these, those whose commit is under way */
+    uint64_t large_bytes;            /* of large letters in hand and what becomes of them, estimated */
+    struct translation *large_first; /* large letters that wait for their turn */
     /* what NJE files need */
     unsigned job_ids[2 * JOB_IDS_AHEAD];
     size_t job_id_count;
     unsigned reserved[JOB_IDS_AHEAD];
+    size_t reserved_count;
     struct store_job reserve_job;
     bool reserving;
     int64_t last_entry_us; /* entry times of our files increase strictly */
@@ -88,6 +96,8 @@ void gateway_arrived(struct gateway *gateway, const struct item *item, struct bu
 void gateway_wake(struct gateway *gateway, enum queue queue, const char *door);
 /* The pump that feeds the consumer of this queue; NULL: there is none (no such link). */
 struct pump *gateway_pump(struct gateway *gateway, enum queue queue, const char *door);
+/* A letter turned out not to be due: where that is so because the clock was set back, due times are corrected. */
+void gateway_look_at_clock(struct gateway *gateway);
 /* An NJE job id, 0 where none is at hand just now (translations wait); entry time of the next file. */
 unsigned gateway_job_id(struct gateway *gateway);
 int64_t gateway_entry_time(struct gateway *gateway);

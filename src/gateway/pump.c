@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { RESCAN_AFTER_ERROR_US = 1000000 };
+enum { RESCAN_AFTER_ERROR_US = 1000000, RETRY_US = 2000000 };
 
 static bool in_flight(const struct pump *pump, int64_t key)
 {
@@ -128,4 +128,9 @@ void pump_offer(struct pump *pump, int64_t key)
 void pump_wake(struct pump *pump)
 {
     scan(pump);
+}
+
+void pump_retry(struct pump *pump)
+{
+    loop_timer_set(&pump->timer, RETRY_US);
 }

@@ -22,7 +22,8 @@
 
 /* One recipient of one letter. */
 struct target {
-    bool is_host; /* `host` is asked of the registry; else `address` is taken as it stands */
+    bool is_host;       /* `host` is asked of the registry; else `address` is taken as it stands */
+    bool is_postmaster; /* many senders share that address */
     struct host_address host;
     char shown[ITEM_ADDRESS_MAX];   /* in reports */
     char address[ITEM_ADDRESS_MAX]; /* empty: `why` */
@@ -204,6 +205,7 @@ static int resolve_one(struct db *db, const struct gateway *gateway, struct targ
         *err = ERR_CLEAR;
         return 0;
     }
+    target->is_postmaster = owner.postmaster;
     if (owner.postmaster) {
         (void)snprintf(target->address, sizeof target->address, "%s", gateway->conf->connector.postmaster);
         return 0;
@@ -219,7 +221,23 @@ static int resolve_one(struct db *db, const struct gateway *gateway, struct targ
     return failed ? no_memory(err) : 0;
 }
 
-/* Only an answer is looked up: one that says so, or whose subject does. */
+/* Answers go where the sender wanted them, if that is an address. */
+static int answer_to(struct target *target, struct span reply_to, struct err *err)
+{
+    struct mailkey key;
+    struct buf address = { .at = NULL };
+    if (reply_to.size == 0 || target->address[0] == '\0' || mailkey_of(reply_to, &key, NULL) == -1)
+        return 0;
+    mailkey_write(&key, &address);
+    if (!address.failed)
+        span_to_text(buf_span(&address), target->address, sizeof target->address);
+    bool failed = address.failed;
+    buf_free(&address);
+    return failed ? no_memory(err) : 0;
+}
+
+/* Only an answer is looked up: one that says so, or whose subject does. Not one to the postmaster's address: senders
+ * without an address of their own share it, and a subject like another's would send the answer to a stranger. */
 static int find_answered(struct db *db, struct translation *translation, struct err *err)
 {
     struct to_mail *state = translation->state;
@@ -232,7 +250,7 @@ static int find_answered(struct db *db, struct translation *translation, struct 
         correlation_stamp(head->stamp_us, &stamp);
     bool says_so = head->is_reply || (head->subject.size > 0 && subject.size < span_trim(head->subject).size);
     int found = 0;
-    if (says_so && state->target_count == 1 && state->targets[0].is_host) {
+    if (says_so && state->target_count == 1 && state->targets[0].is_host && !state->targets[0].is_postmaster) {
         struct host_address_text host = host_address_text(
             (struct host_address){ .node = state->current.from_node, .user = state->current.from_user });
         struct host_address_text proxy = host_address_text(state->targets[0].host);
@@ -243,8 +261,8 @@ static int find_answered(struct db *db, struct translation *translation, struct 
     buf_free(&stamp);
     buf_free(&subject);
     state->answers = found == 1;
-    if (found == 1 && state->correlation.reply_to.size > 0 && state->targets[0].address[0] != '\0')
-        span_to_text(state->correlation.reply_to, state->targets[0].address, sizeof state->targets[0].address);
+    if (found == 1 && answer_to(&state->targets[0], state->correlation.reply_to, err) == -1)
+        return -1;
     return found == -1 ? -1 : failed ? no_memory(err) : 0;
 }
 
