@@ -50,8 +50,8 @@ static const struct conf_key connector_keys[] = {
     { "registration-prefix", CONF_NAME8, AT(conf_connector, registration_prefix), .fallback = "X", .example = "X",
       .doc = "The letter that the numbers of registered senders begin with, as in X0000017." },
     { "tables", CONF_PATH, AT(conf_connector, tables), .example = "/etc/ovvm/tables",
-      .doc = "The folder of Ovdfile.dat and Route.tbl, see ovvm-tables(5). Either file may be missing: without "
-             "Ovdfile.dat every node that a link leads to may send mail to the Internet and get it." },
+      .doc = "The folder of Ovdfile.dat, Route.tbl, Cmsxmap.tbl and Dosxmap.tbl, see ovvm-tables(5). Each file may be "
+             "missing: without Ovdfile.dat every node that a link leads to may send mail to the Internet and get it." },
 };
 
 static const struct conf_key store_keys[] = {
