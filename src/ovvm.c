@@ -31,12 +31,13 @@ struct verb_line {
 
 static int check_command(const struct command *command);
 static int delete_command(const struct command *command);
+static int list_command(const struct command *command);
 
 static const struct verb_line lines[] = {
     { "status", NULL, 0, 0, NULL, NULL, show_status, "status",
       "state of this instance, links, queues, warnings with remedies", NULL },
     { "check", NULL, 0, 0, check_command, NULL, NULL, "check", "the configuration, without starting anything", NULL },
-    { "queue", "list", 0, OPTION_QUEUE | OPTION_STATE, NULL, NULL, show_queue,
+    { "queue", "list", 0, OPTION_QUEUE | OPTION_STATE, list_command, NULL, NULL,
       "queue list [--queue NAME] [--state ready|held|quarantine]", "what waits, oldest first", NULL },
     { "queue", "show", 1, 0, NULL, "id", show_item, "queue show ID",
       "one letter: where it came from, where it goes, what was tried", NULL },
@@ -66,7 +67,7 @@ static const struct verb_line lines[] = {
       "who is in the people file, with their host addresses", NULL },
     { "people", "check", 0, 0, NULL, NULL, show_people_check, "people check",
       "the people file: its mistakes, or what a reload would change", NULL },
-    { "tables", "show", 0, 0, NULL, NULL, show_tables, "tables show", "Ovdfile.dat and Route.tbl as they are in use",
+    { "tables", "show", 0, 0, NULL, NULL, show_tables, "tables show", "Ovdfile.dat, Route.tbl and the maps as they are in use",
       NULL },
     { "tables", "reload", 0, OPTION_CONFIRM, NULL, NULL, show_reload, "tables reload [--confirm]",
       "reads the tables and the people file anew", NULL },
@@ -162,6 +163,13 @@ static int delete_command(const struct command *command)
         return command_fail(command, &err);
     }
     return command_ask(command, json_pack("{s:s, s:s}", "verb", "queue delete", "id", id), NULL, show_done);
+}
+
+static int list_command(const struct command *command)
+{
+    json_t *request =
+        json_pack("{s:s, s:s*, s:s*}", "verb", "queue list", "queue", command->queue, "state", command->state);
+    return command_ask_pages(command, request, "items", show_queue);
 }
 
 static const struct verb_line *find_line(const struct command *command)

@@ -369,6 +369,18 @@ static void start_people_check(struct verb_call *call)
     reload(call, true);
 }
 
+/* NULL: there is no such file. */
+static json_t *filemap_json(const struct filemap *map, bool there)
+{
+    if (!there)
+        return json_null();
+    json_t *lines = json_array();
+    for (size_t i = 0; i < map->count; i++)
+        (void)json_array_append_new(
+            lines, json_pack("{s:s, s:b}", "filetype", map->lines[i].key, "text", map->lines[i].text ? 1 : 0));
+    return lines;
+}
+
 static void tables_show(struct verb_call *call)
 {
     const struct control_options *options = call->options;
@@ -396,6 +408,8 @@ static void tables_show(struct verb_call *call)
     put(reply, "ovdfile", json_boolean(set->has_ovdfile));
     put(reply, "nodes", nodes);
     put(reply, "routes", routes);
+    put(reply, "cmsxmap", filemap_json(&set->cmsxmap, set->has_cmsxmap));
+    put(reply, "dosxmap", filemap_json(&set->dosxmap, set->has_dosxmap));
     put(reply, "people", json_integer((json_int_t)set->people));
     put(reply, "problem",
         tables_problem(options->tables) != NULL ? json_string(tables_problem(options->tables)) : json_null());

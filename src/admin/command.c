@@ -98,6 +98,11 @@ static void put_json(const json_t *reply)
     (void)putchar('\n');
 }
 
+static void put_error(const json_t *reply)
+{
+    (void)fprintf(stderr, "ovvm: %s\n", json_string_value(json_object_get(reply, "error")));
+}
+
 int command_ask(const struct command *command, json_t *request, FILE *content, void (*show)(const json_t *reply))
 {
     struct conf conf;
@@ -113,8 +118,42 @@ int command_ask(const struct command *command, json_t *request, FILE *content, v
     else if (reply != NULL && status == EXIT_DONE)
         show(reply);
     else if (reply != NULL)
-        (void)fprintf(stderr, "ovvm: %s\n", json_string_value(json_object_get(reply, "error")));
+        put_error(reply);
     json_decref(reply);
+    json_decref(request);
+    return status;
+}
+
+int command_ask_pages(const struct command *command, json_t *request, const char *list,
+                      void (*show)(const json_t *reply))
+{
+    struct conf conf;
+    json_t *all = json_array();
+    bool as_json = command_has(command, OPTION_JSON);
+    int status = command_conf(command, &conf);
+    bool known = status == EXIT_DONE;
+    bool more = known;
+    while (more) {
+        json_t *reply = NULL;
+        struct ask question = { .path = conf.admin.socket, .request = request };
+        status = ask(&question, &reply);
+        more = status == EXIT_DONE && json_object_get(reply, "next") != NULL;
+        (void)json_object_set(request, "after", json_object_get(reply, "next"));
+        (void)json_array_extend(all, json_object_get(reply, list));
+        if (status == EXIT_DONE && as_json && !more) {
+            (void)json_object_set(reply, list, all);
+            put_json(reply);
+        } else if (status == EXIT_DONE && !as_json) {
+            show(reply);
+            (void)json_array_clear(all);
+        } else if (status != EXIT_DONE && reply != NULL) {
+            (void)(as_json ? put_json(reply) : put_error(reply));
+        }
+        json_decref(reply);
+    }
+    if (known)
+        conf_free(&conf);
+    json_decref(all);
     json_decref(request);
     return status;
 }

@@ -53,6 +53,10 @@ static inline bool command_has(const struct command *command, enum command_optio
 int command_conf(const struct command *command, struct conf *conf_r);
 /* Asks the daemon, shows the answer (`show`, or the JSON) or the error; exit status. Takes over `request`. */
 int command_ask(const struct command *command, json_t *request, FILE *content, void (*show)(const json_t *reply));
+/* The same for a request whose answer comes in pages: "next" is the `after` of the next one. As JSON all of `list` is
+ * one array; else each page is shown as it comes. */
+int command_ask_pages(const struct command *command, json_t *request, const char *list,
+                      void (*show)(const json_t *reply));
 /* Shows an error in the form that was asked for; exit status. */
 int command_fail(const struct command *command, const struct err *err);
 /* Shows `reply` (with "ok" added) as JSON, or through `show`. Takes over `reply`; EXIT_DONE. */

@@ -17,8 +17,7 @@
 enum {
     AGAIN_US = 1000000,
     BACKLOG_LOOK_US = 50000,
-    CLOCK_SLACK_US = 2000000, /* two clocks read one after the other, and slewing, differ by less */
-    PURGE_PAUSE_US = 50000,   /* between batches, so that mail goes first */
+    PURGE_PAUSE_US = 50000, /* between batches, so that mail goes first */
     PURGE_IDLE_US = 30000000,
     PURGE_ROWS = 500,
     CORRELATION_DAYS = 730, /* how long an answer is threaded; the address itself is for ever */
@@ -215,51 +214,9 @@ int64_t gateway_entry_time(struct gateway *gateway)
     return gateway->last_entry_us;
 }
 
-/* --- a clock that was set back --- */
-
-/* Letters that are due later than now only because the clock said so when they came or were put off. */
-static int clock_work(struct db *db, void *arg, struct err *err)
-{
-    const struct gateway *gateway = arg;
-    int64_t now_us = clock_now();
-    return db_run(db, err,
-                  "UPDATE item SET due_us = CASE WHEN due_us - ?2 < ?1 THEN ?1 ELSE due_us - ?2 END"
-                  " WHERE queue <> 0 AND state = 0 AND due_us > ?1",
-                  "ii", now_us, gateway->clock_back_us) == -1
-               ? -1
-               : 0;
-}
-
-static void clock_done(void *arg, const struct err *err)
-{
-    struct gateway *gateway = arg;
-    if (err != NULL) {
-        gateway_again(gateway, &gateway->clock_job);
-        return;
-    }
-    gateway->clock_back_us = 0;
-    for (int queue = QUEUE_HOST_IN; queue < QUEUES; queue++)
-        gateway_wake(gateway, (enum queue)queue, NULL);
-}
-
-void gateway_look_at_clock(struct gateway *gateway)
-{
-    int64_t offset_us = clock_now() - clock_steady();
-    int64_t back_us = gateway->clock_offset_us - offset_us;
-    if (gateway->clock_back_us != 0 || gateway->draining) /* seen again afterwards */
-        return;
-    gateway->clock_offset_us = offset_us;
-    if (back_us < CLOCK_SLACK_US)
-        return;
-    log_warning(LOG_GATEWAY, 513, "the clock was set back by %lld s; the times at which letters are due follow it",
-                (long long)(back_us / CLOCK_SECOND));
-    gateway->clock_back_us = back_us;
-    store_write(gateway->store, &gateway->clock_job);
-}
-
 /* --- nodes --- */
 
-void gateway_node_options(const struct gateway *gateway, struct name8 node, const struct conf_link *link,
+void gateway_node_options(const struct gateway *gateway, struct name8 node, const struct conf_link *link, bool to_host,
                           struct options *options_r)
 {
     static const enum letter_host_kind kinds[] = { [CONF_RSCS] = HOST_CMS,
@@ -274,11 +231,14 @@ void gateway_node_options(const struct gateway *gateway, struct name8 node, cons
         [SYSTEM_MAILER] = HOST_MAILER
     };
     const struct ovdnode *listed = border_node(&gateway->border, node);
+    const struct table_set *tables = *gateway->border.tables;
+    const struct filemap *map = to_host ? &tables->dosxmap : &tables->cmsxmap;
+    bool has_map = to_host ? tables->has_dosxmap : tables->has_cmsxmap;
     *options_r = (struct options){ .kind = link != NULL ? kinds[link->kind] : HOST_CMS,
                                    .page = "037",
                                    .attachments = true,
-                                   .map = options_cms_map,
-                                   .map_count = options_cms_map_count };
+                                   .map = has_map ? map->lines : options_cms_map,
+                                   .map_count = has_map ? map->count : options_cms_map_count };
     if (listed == NULL)
         return;
     options_r->kind = systems[listed->system];
@@ -320,7 +280,7 @@ static void purge(void *arg)
 {
     struct gateway *gateway = arg;
     gateway->purging = true;
-    gateway_look_at_clock(gateway);
+    clockback_look(gateway);
     store_write(gateway->store, &gateway->purge_job);
 }
 
@@ -342,18 +302,6 @@ struct opening {
     bool done;
     struct err err;
 };
-
-/* A clock that was set back while the daemon was down must not keep letters for as long as it was wrong. */
-static int correct_due(struct db *db, const struct gateway *gateway, struct err *err)
-{
-    int64_t now_us = clock_now();
-    return db_run(db, err,
-                  "UPDATE item SET due_us = ?1 WHERE queue <> 0 AND state = 0 AND"
-                  " (due_us > ?2 OR (due_us > ?1 AND attempts = 0))",
-                  "ii", now_us, now_us + gateway->conf->limits.retry_max_us) == -1
-               ? -1
-               : 0;
-}
 
 /* Letters for a link that is no longer configured go to the link that now leads to their node. */
 static int reroute(struct db *db, struct gateway *gateway, struct err *err)
@@ -384,7 +332,7 @@ static int reroute(struct db *db, struct gateway *gateway, struct err *err)
 static int opening_work(struct db *db, void *arg, struct err *err)
 {
     struct opening *opening = arg;
-    if (queue_depths(db, opening->depths, err) == -1 || correct_due(db, opening->gateway, err) == -1 ||
+    if (queue_depths(db, opening->depths, err) == -1 || clockback_correct(db, opening->gateway, err) == -1 ||
         reroute(db, opening->gateway, err) == -1)
         return -1;
     return db_one_int(db, &opening->entry_us, err, "SELECT next FROM sequence WHERE name = 'entry'", "") == -1 ? -1 : 0;
@@ -455,8 +403,7 @@ int gateway_new(const struct gateway_options *options, struct gateway **gateway_
     gateway->active = options->instance->state == INSTANCE_ACTIVE;
     gateway->listener = (struct store_listener){ .changed = writable_changed, .arg = gateway };
     gateway->reserve_job = (struct store_job){ .work = reserve_work, .done = reserve_done, .arg = gateway };
-    gateway->clock_job = (struct store_job){ .work = clock_work, .done = clock_done, .arg = gateway };
-    gateway->clock_offset_us = clock_now() - clock_steady();
+    clockback_open(gateway);
     gateway->purge_job = (struct store_job){ .work = purge_work, .done = purge_done, .arg = gateway };
     store_listen(options->store, &gateway->listener);
     *gateway_r = gateway;
@@ -470,7 +417,7 @@ int gateway_new(const struct gateway_options *options, struct gateway **gateway_
     if (translator_new(options->loop, options->zygote, &translators, &gateway->translator, err) == -1)
         return -1;
     if (init_parts(gateway, err) == -1 || look_around(gateway, err) == -1 || mail_door_open(gateway, err) == -1 ||
-        host_door_open(gateway, err) == -1)
+        host_door_open(gateway, err) == -1 || stranded_open(gateway, err) == -1)
         return -1;
     reserve(gateway);
     loop_timer_set(&gateway->purge_timer, PURGE_PAUSE_US);
@@ -563,6 +510,7 @@ void gateway_free(struct gateway *gateway)
         return;
     host_door_close(gateway);
     mail_door_close(gateway);
+    stranded_close(gateway);
     hot_free(&gateway->hot);
     pump_close(&gateway->host_in);
     pump_close(&gateway->mail_in);

@@ -365,7 +365,7 @@ static void next_loaded(void *arg, const struct err *err)
             pump_retry(&neighbour->pump);
         }
         sending_free(sending);
-        gateway_look_at_clock(gateway);
+        clockback_look(gateway);
     }
     offer(neighbour, stream);
 }

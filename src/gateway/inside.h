@@ -67,6 +67,7 @@ struct gateway {
     /* jobs that failed for want of the disk and must not be given up */
     struct store_job *again;
     struct loop_timer again_timer;
+    struct stranded *stranded;
     /* purges */
     struct loop_timer purge_timer;
     struct store_job purge_job;
@@ -96,8 +97,6 @@ void gateway_arrived(struct gateway *gateway, const struct item *item, struct bu
 void gateway_wake(struct gateway *gateway, enum queue queue, const char *door);
 /* The pump that feeds the consumer of this queue; NULL: there is none (no such link). */
 struct pump *gateway_pump(struct gateway *gateway, enum queue queue, const char *door);
-/* A letter turned out not to be due: where that is so because the clock was set back, due times are corrected. */
-void gateway_look_at_clock(struct gateway *gateway);
 /* An NJE job id, 0 where none is at hand just now (translations wait); entry time of the next file. */
 unsigned gateway_job_id(struct gateway *gateway);
 int64_t gateway_entry_time(struct gateway *gateway);
@@ -112,14 +111,26 @@ void host_door_room(struct gateway *gateway);
 int mail_door_open(struct gateway *gateway, struct err *err);
 void mail_door_close(struct gateway *gateway);
 
-/* How letters of this node are translated; `link` leads to it. Keeps pointers into the configuration. */
+/* How letters of this node are translated; `link` leads to it, `to_host` is the direction. Keeps pointers into the
+ * tables: for this call of the loop only. */
 struct options;
-void gateway_node_options(const struct gateway *gateway, struct name8 node, const struct conf_link *link,
+void gateway_node_options(const struct gateway *gateway, struct name8 node, const struct conf_link *link, bool to_host,
                           struct options *options_r);
 
 /* translation.c */
 void translate_host_in(void *gateway);
 void translate_mail_in(void *gateway);
+
+/* clockback.c */
+void clockback_open(struct gateway *gateway);
+/* A letter turned out not to be due, or time has passed: where the clock was set back, due times follow. */
+void clockback_look(struct gateway *gateway);
+/* In the job at the start: no due time lies further ahead than it can. */
+int clockback_correct(struct db *db, const struct gateway *gateway, struct err *err);
+
+/* stranded.c: files for links that are not configured any more. */
+int stranded_open(struct gateway *gateway, struct err *err);
+void stranded_close(struct gateway *gateway);
 
 /* A letter made here, with its content, on its way into the ledger in the job of its maker. */
 struct output {

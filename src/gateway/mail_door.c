@@ -299,7 +299,7 @@ static void delivery_loaded(void *arg, const struct err *err)
         pump_retry(&gateway->mail_out);
     }
     delivery_free(delivery);
-    gateway_look_at_clock(gateway);
+    clockback_look(gateway);
     offer(gateway, slot);
 }
 

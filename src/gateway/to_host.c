@@ -192,7 +192,7 @@ static int submit_encode(struct translation *translation, struct err *err)
                                           .entry_us = gateway_entry_time(gateway) };
     if (letter_first(head_of(state), LETTER_FROM) == NULL && letter_first(head_of(state), LETTER_SENDER) == NULL)
         resolution.from = translation->fetch.item.sender;
-    gateway_node_options(gateway, state->to.node, state->link, &options);
+    gateway_node_options(gateway, state->to.node, state->link, true, &options);
     host_resolution_pack(&packed, &resolution);
     buf_clear(&state->options);
     translation_options(&options, buf_span(&packed), &state->options);

@@ -34,8 +34,8 @@ struct target {
 struct to_mail {
     struct hostfiles files;
     size_t file, letter, target;
-    struct hostfile current; /* of `file`, without its records */
-    struct options node_options;
+    struct hostfile current;  /* of `file`, without its records */
+    struct buf node_options;  /* packed: tables may be read anew in the middle of a file */
     struct buf plain_options; /* packed, for the facts */
     struct buf facts_bytes;
     struct facts facts;
@@ -56,6 +56,7 @@ static void release(struct translation *translation)
     struct to_mail *state = translation->state;
     hostfiles_free(&state->files);
     facts_release(&state->facts);
+    buf_free(&state->node_options);
     buf_free(&state->plain_options);
     buf_free(&state->facts_bytes);
     buf_free(&state->correlation_texts);
@@ -157,7 +158,8 @@ static int submit_encode(struct translation *translation, struct err *err)
     struct buf packed = { .at = NULL };
     mail_resolution_pack(&packed, &resolution);
     buf_clear(&state->options);
-    translation_options(&state->node_options, buf_span(&packed), &state->options);
+    ops_options(buf_span(&state->node_options), buf_span(&packed), &state->options);
+    state->options.failed = state->options.failed || packed.failed;
     buf_free(&packed);
     if (state->options.failed)
         return no_memory(err);
@@ -423,20 +425,23 @@ static int begin_file(struct translation *translation, struct err *err)
 {
     struct to_mail *state = translation->state;
     struct gateway *gateway = translation->gateway;
+    struct options options;
     if (read_current(state, err) == -1)
         return -1;
     const struct conf_link *link = border_link(&gateway->border, state->current.from_node);
     if (check_origin(translation, err) == -1)
         return -1;
-    gateway_node_options(gateway, state->current.from_node, link, &state->node_options);
+    gateway_node_options(gateway, state->current.from_node, link, false, &options);
+    buf_clear(&state->node_options);
+    options_pack(&state->node_options, &options);
     buf_clear(&state->plain_options);
-    translation_options(&state->node_options, SPAN_EMPTY, &state->plain_options);
+    ops_options(buf_span(&state->node_options), SPAN_EMPTY, &state->plain_options);
     buf_clear(&state->sender);
     border_to_mail(&gateway->border,
                    (struct host_address){ .node = state->current.from_node, .user = state->current.from_user },
                    &state->sender);
     buf_add_u8(&state->sender, '\0');
-    if (state->plain_options.failed || state->sender.failed)
+    if (state->node_options.failed || state->plain_options.failed || state->sender.failed)
         return no_memory(err);
     translation->translator_job = (struct translator_job){ .op = OP_HOST_FACTS,
                                                            .input = hostfiles_at(&state->files, state->file),

@@ -480,7 +480,7 @@ static void loaded(void *arg, const struct err *err)
         put_back(translation, err);
     } else if (!fetch->found || fetch->item.state != ITEM_READY || fetch->item.due_us > clock_now()) {
         finished(translation);
-        gateway_look_at_clock(gateway);
+        clockback_look(gateway);
     } else if (fetch->item.size > CONTENT_MAX) {
         go_to_quarantine(translation, "the letter is larger than this connector translates");
         write_next(translation);
