@@ -4,6 +4,8 @@
 
 #ifdef OVVM_FAULTS
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -111,7 +113,10 @@ static void each_word(const char *text, void (*take)(char *word))
 
 static void arm_fault_word(char *word)
 {
-    arm_fault(word);
+    if (strncmp(word, "clock:", strlen("clock:")) == 0)
+        clock_test_shift(strtol(word + strlen("clock:"), NULL, 10) * CLOCK_SECOND);
+    else
+        arm_fault(word);
 }
 
 static void reread(int signal)
@@ -122,6 +127,7 @@ static void reread(int signal)
     FILE *file = name != NULL ? fopen(name, "r") : NULL;
     for (int i = 0; i < FAULT_KINDS; i++)
         atomic_store(&faults[i].at, 0);
+    clock_test_shift(0);
     char line[1024];
     if (file == NULL)
         return;

@@ -352,8 +352,7 @@ static void next_loaded(void *arg, const struct err *err)
     }
     int stream = sending->stream;
     if (ready && failure.id != ERR_NONE && err_family(failure.id) != ERR_FAMILY_TEMPORARY) {
-        log_error(LOG_GATEWAY, err_log_number(ERR_BUG), "%s: file %s cannot be sent: %s", neighbour->conf->node.text,
-                  fetch->item.id.text, failure.text);
+        log_error(LOG_GATEWAY, 4117, "file %s in host_out goes into quarantine: %s", fetch->item.id.text, failure.text);
         sending->quarantine = true;
         (void)snprintf(sending->reason, sizeof sending->reason, "%s", failure.text);
         settle(sending);
