@@ -31,12 +31,13 @@ struct verb_line {
 
 static int check_command(const struct command *command);
 static int delete_command(const struct command *command);
+static int list_command(const struct command *command);
 
 static const struct verb_line lines[] = {
     { "status", NULL, 0, 0, NULL, NULL, show_status, "status",
       "state of this instance, links, queues, warnings with remedies", NULL },
     { "check", NULL, 0, 0, check_command, NULL, NULL, "check", "the configuration, without starting anything", NULL },
-    { "queue", "list", 0, OPTION_QUEUE | OPTION_STATE, NULL, NULL, show_queue,
+    { "queue", "list", 0, OPTION_QUEUE | OPTION_STATE, list_command, NULL, NULL,
       "queue list [--queue NAME] [--state ready|held|quarantine]", "what waits, oldest first", NULL },
     { "queue", "show", 1, 0, NULL, "id", show_item, "queue show ID",
       "one letter: where it came from, where it goes, what was tried", NULL },
@@ -68,8 +69,8 @@ static const struct verb_line lines[] = {
       "the people file and the directory: mistakes, and who would be new, changed or gone", NULL },
     { "people", "load", 0, OPTION_CONFIRM, NULL, NULL, show_people_load, "people load [--confirm]",
       "asks the directory now, and waits for it", NULL },
-    { "tables", "show", 0, 0, NULL, NULL, show_tables, "tables show", "Ovdfile.dat and Route.tbl as they are in use",
-      NULL },
+    { "tables", "show", 0, 0, NULL, NULL, show_tables, "tables show",
+      "Ovdfile.dat, Route.tbl and the maps as they are in use", NULL },
     { "tables", "reload", 0, OPTION_CONFIRM, NULL, NULL, show_reload, "tables reload [--confirm]",
       "reads the tables and the people file anew; the directory is asked too, behind", NULL },
     { "relocate", "export", 1, OPTION_AGAIN | OPTION_REHEARSAL | OPTION_DRAIN | OPTION_STATE | OPTION_TABLES,
@@ -166,6 +167,13 @@ static int delete_command(const struct command *command)
     return command_ask(command, json_pack("{s:s, s:s}", "verb", "queue delete", "id", id), NULL, show_done);
 }
 
+static int list_command(const struct command *command)
+{
+    json_t *request =
+        json_pack("{s:s, s:s*, s:s*}", "verb", "queue list", "queue", command->queue, "state", command->state);
+    return command_ask_pages(command, request, "items", show_queue);
+}
+
 static const struct verb_line *find_line(const struct command *command)
 {
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
@@ -203,14 +211,6 @@ int main(int argc, char **argv)
     struct command command = { .conf_path = DEFAULT_CONF };
     if (argc > 1 && strcmp(argv[1], "host") == 0)
         return host_main(argc - 1, argv + 1);
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        usage(stdout);
-        return EXIT_DONE;
-    }
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        (void)printf("ovvm %s\n", OVVM_VERSION);
-        return EXIT_DONE;
-    }
 #ifdef OVVM_FAULTS
     if (argc == 2 && strcmp(argv[1], "--failpoints") == 0) {
         fault_list();
@@ -221,6 +221,14 @@ int main(int argc, char **argv)
     if (command_parse(argc, argv, &command) == -1) {
         usage(stderr);
         return EXIT_USAGE;
+    }
+    if (command_has(&command, OPTION_HELP)) {
+        usage(stdout);
+        return EXIT_DONE;
+    }
+    if (command_has(&command, OPTION_VERSION)) {
+        (void)printf("ovvm %s\n", OVVM_VERSION);
+        return EXIT_DONE;
     }
     const struct verb_line *line = find_line(&command);
     if (line == NULL) {

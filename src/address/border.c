@@ -170,6 +170,23 @@ int border_from_mail(const struct border *border, struct span address, struct ho
     return 0;
 }
 
+bool border_is_postmaster(const struct border *border, struct span address)
+{
+    static const struct span name = SPAN_LITERAL("postmaster");
+    char text[64];
+    size_t size = 0;
+    struct span domain = SPAN_EMPTY;
+    struct err ignored;
+    struct host_address host = { .user = { .text = "" } };
+    if (span_equal_nocase(address, name))
+        return true;
+    if (split(address, text, sizeof text, &size, &domain, &ignored) == -1 ||
+        !span_equal_nocase(span_of(text, size), name) || node_of_domain(border, domain, &host.node, &ignored) == -1)
+        return false;
+    return name8_empty(host.node) || border_is_ours(border, host.node) ||
+           (border_route(border, host) != NULL && is_listed(border, host.node));
+}
+
 void border_to_mail(const struct border *border, struct host_address host, struct buf *to)
 {
     if (!host_node_is_label(host.node)) {

@@ -35,6 +35,9 @@ const struct ovdnode *border_node(const struct border *border, struct name8 node
 int border_from_mail(const struct border *border, struct span address, struct host_address *host_r, struct err *err);
 /* The full name of a host user in UTF-8; empty: not known. */
 struct span border_name(const struct border *border, struct host_address host);
+/* Is this the postmaster's address, which RFC 5321 §4.5.1 wants accepted: `postmaster` alone, at our domain, or at a
+ * node under it, ours or one that a link leads to? No host user has that name, it is too long. */
+bool border_is_postmaster(const struct border *border, struct span address);
 /* How a host address is written on the Internet side. */
 void border_to_mail(const struct border *border, struct host_address host, struct buf *to);
 

@@ -44,6 +44,34 @@ static struct border a_border(void)
     };
 }
 
+static void mail_for_the_postmaster_is_taken(void **state)
+{
+    static const char *const his[] = { "postmaster",
+                                       "PostMaster",
+                                       "postmaster@vm.example.org",
+                                       "Postmaster@VM.EXAMPLE.ORG.",
+                                       "\"postmaster\"@vm.example.org",
+                                       "postmaster@maplec1.vm.example.org",
+                                       "postmaster@microsft.vm.example.org" };
+    static const char *const not_his[] = { "",
+                                           "postmast@vm.example.org",
+                                           "postmasters@vm.example.org",
+                                           "postmaster@",
+                                           "postmaster@example.org",
+                                           "postmaster@nonode.vm.example.org",
+                                           "postmaster@vm.example.org@elsewhere.example",
+                                           "postmaster@a.maplec1.vm.example.org" };
+    (void)state;
+    with_tables(NULL, "");
+    struct border border = a_border();
+    for (size_t i = 0; i < sizeof his / sizeof his[0]; i++)
+        if (!border_is_postmaster(&border, span_text(his[i])))
+            fail_msg("refused: %s", his[i]);
+    for (size_t i = 0; i < sizeof not_his / sizeof not_his[0]; i++)
+        if (border_is_postmaster(&border, span_text(not_his[i])))
+            fail_msg("taken: %s", not_his[i]);
+}
+
 static void check(const char *mail, const char *host, enum err_id id)
 {
     struct border border = a_border();
@@ -186,6 +214,7 @@ static void users_are_checked_where_they_are_listed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mail_for_the_postmaster_is_taken),
         cmocka_unit_test(addresses_from_the_internet),
         cmocka_unit_test(no_relay),
         cmocka_unit_test(unknown_or_impossible_addresses_have_their_reason),

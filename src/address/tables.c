@@ -43,6 +43,8 @@ static void set_free(struct table_set *set)
     ovdfile_free(&set->ovdfile);
     hostusers_free(&set->hostusers);
     routes_free(&set->routes);
+    filemap_free(&set->cmsxmap);
+    filemap_free(&set->dosxmap);
     mem_free(set);
 }
 
@@ -113,6 +115,24 @@ static int read_routes(const struct conf *conf, struct table_set *set, struct er
     return result;
 }
 
+static int read_filemap(const struct conf *conf, const char *name, struct filemap *map, bool *there_r, struct err *err)
+{
+    struct buf text = { 0 };
+    int result = read_table(conf, name, TABLETEXT_FILE_MAX, &text, err);
+    *there_r = result == 0;
+    if (result == 0)
+        result = filemap_parse(name, buf_span(&text), map, err);
+    buf_free(&text);
+    return result == -1 ? -1 : 0;
+}
+
+static int read_filemaps(const struct conf *conf, struct table_set *set, struct err *err)
+{
+    return read_filemap(conf, "Cmsxmap.tbl", &set->cmsxmap, &set->has_cmsxmap, err) == -1
+               ? -1
+               : read_filemap(conf, "Dosxmap.tbl", &set->dosxmap, &set->has_dosxmap, err);
+}
+
 static int read_rule(const struct conf *conf, const struct table_set *set, struct rule *rule_r, struct err *err)
 {
     char usual[NAME8_MAX + 8];
@@ -146,7 +166,7 @@ static int read_people(const struct conf *conf, struct candidate *candidate, str
     return result;
 }
 
-/* Ovdfile.dat, Route.tbl and the rule; the people follow, since what is wrong with them stops nothing at the start. */
+/* The tables and the rule; the people follow, since what is wrong with them stops nothing at the start. */
 static int read_tables(const struct conf *conf, struct candidate *candidate_r, struct err *err)
 {
     *candidate_r = (struct candidate){ .set = mem_zero(sizeof *candidate_r->set) };
@@ -154,7 +174,7 @@ static int read_tables(const struct conf *conf, struct candidate *candidate_r, s
         return err_set(err, ERR_NO_MEMORY, "out of memory for the tables");
     candidate_r->set->read_us = clock_now();
     if (read_ovdfile(conf, candidate_r->set, err) == -1 || read_hostusers(conf, candidate_r->set, err) == -1 ||
-        read_routes(conf, candidate_r->set, err) == -1 ||
+        read_routes(conf, candidate_r->set, err) == -1 || read_filemaps(conf, candidate_r->set, err) == -1 ||
         read_rule(conf, candidate_r->set, &candidate_r->set->rule, err) == -1) {
         candidate_free(candidate_r);
         return -1;

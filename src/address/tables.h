@@ -1,5 +1,5 @@
-/* tables: Ovdfile.dat, Hostusers.csv, Route.tbl and people.csv as one generation that is taken over whole or not at
- * all.
+/* tables: Ovdfile.dat, Hostusers.csv, Route.tbl, Cmsxmap.tbl, Dosxmap.tbl and people.csv as one generation that is
+ * taken over whole or not at all.
  *
  * The files are read at the start and on reload. A set never changes; a reload that succeeds puts another in its place.
  * All in the loop's thread; whoever uses a set gets it anew from tables_current in each call of the loop and keeps no
@@ -8,6 +8,7 @@
 #ifndef OVVM_ADDRESS_TABLES_H
 #define OVVM_ADDRESS_TABLES_H
 
+#include "address/filemap.h"
 #include "address/hostusers.h"
 #include "address/ovdfile.h"
 #include "address/peopleload.h"
@@ -22,6 +23,8 @@ struct table_set {
     struct ovdfile ovdfile;
     struct hostusers hostusers; /* empty where there is no Hostusers.csv */
     struct routes routes;
+    bool has_cmsxmap, has_dosxmap;
+    struct filemap cmsxmap, dosxmap;
     size_t route_lines; /* of Route.tbl; 0: none, or there is no such file */
     struct rule rule;   /* how people get their addresses */
     size_t people;      /* rows of people.csv */
@@ -38,9 +41,9 @@ struct tables_options {
     bool active; /* else the ledger is not written: people.csv is only read */
 };
 
-/* Reads all, runs the loop until the people are in the ledger. -1 CONFIG for a wrong Ovdfile.dat, Hostusers.csv or
- * Route.tbl: nothing starts with them. A people.csv that is wrong leaves the ledger's people as they are, and
- * tables_problem says so; where the ledger cannot be written now the answer is -1 with that error. */
+/* Reads all, runs the loop until the people are in the ledger. -1 CONFIG for a wrong table: nothing starts with
+ * one. A people.csv that is wrong leaves the ledger's people as they are, and tables_problem says so;
+ * where the ledger cannot be written now the answer is -1 with that error. */
 int tables_new(const struct tables_options *options, struct tables **tables_r, struct err *err);
 void tables_free(struct tables *tables); /* after store_close */
 

@@ -25,9 +25,8 @@ struct place {
     struct people_changes changes;
 };
 
-static const char *const files[] = {
-    "Ovdfile.dat", "Route.tbl", "people.csv", "ovvm.db", "ovvm.db-wal", "ovvm.db-shm"
-};
+static const char *const files[] = { "Ovdfile.dat", "Route.tbl", "Cmsxmap.tbl", "Dosxmap.tbl",
+                                     "people.csv",  "ovvm.db",   "ovvm.db-wal", "ovvm.db-shm" };
 
 static void put(const struct place *place, const char *name, const char *text)
 {
@@ -138,6 +137,7 @@ static void a_wrong_reload_keeps_what_is_in_use(void **state)
     place_make(&place);
     put(&place, "Ovdfile.dat", "MICROSFT LOCAL MSX\nMAPLEC1 CMS CMS\n");
     put(&place, "Route.tbl", "OAK(*) MAPLEC1\n");
+    put(&place, "Cmsxmap.tbl", "ZIP BINARY\n");
     if (start(&place) == -1)
         fail_msg("%s", place.err.text);
     const struct table_set *const *current = tables_current(place.tables);
@@ -145,6 +145,9 @@ static void a_wrong_reload_keeps_what_is_in_use(void **state)
     assert_null(tables_problem(place.tables));
     assert_true(first->has_ovdfile);
     assert_int_equal(first->route_lines, 1);
+    assert_true(first->has_cmsxmap);
+    assert_false(first->has_dosxmap);
+    assert_int_equal(first->cmsxmap.count, 1);
     shows(&place, "alice@example.org", "ALICE");
     static const struct {
         const char *name, *good, *bad, *said;
@@ -153,6 +156,9 @@ static void a_wrong_reload_keeps_what_is_in_use(void **state)
           "Ovdfile.dat line 2: three columns are needed, NODE MAILMAN LOCATION, for example OAK CMS CMS" },
         { "Route.tbl", "OAK(*) MAPLEC1\n", "OAK(*) ELM\n",
           "Route.tbl line 1: there is no section [link ELM] in the configuration" },
+        { "Cmsxmap.tbl", "ZIP BINARY\n", "ZIP BINARY\nTXT ASCII85\n",
+          "Cmsxmap.tbl line 2: behind the filetype stands EBCDIC or BINARY" },
+        { "Dosxmap.tbl", NULL, "ZIP\n", "Dosxmap.tbl line 1: behind the filetype stands EBCDIC or BINARY" },
         { "people.csv", "alice@example.org,Alice\n", "alice@example.org,Alice\nbob\n",
           "people.csv line 2: \"bob\": the address has no @" },
     };

@@ -37,7 +37,7 @@ static bool is_blank(uint8_t byte)
 
 static bool is_comment(const struct tabletext *table, struct span line)
 {
-    if (line.at[0] != '*')
+    if (line.at[0] != '*' || table->stars)
         return line.at[0] == ';';
     return !table->patterns || line.size == 1 || is_blank(line.at[1]) || line.at[1] == '*';
 }

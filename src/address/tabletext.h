@@ -16,6 +16,7 @@ struct tabletext {
     const char *name; /* of the file, for errors */
     struct span rest;
     bool patterns; /* words may begin with `*` */
+    bool stars;    /* `*` is a word like any other */
     unsigned line;
     struct span words[TABLETEXT_WORDS_MAX];
     size_t count;

@@ -422,6 +422,18 @@ static void start_tables_reload(struct verb_call *call)
                                            .arg = call });
 }
 
+/* NULL: there is no such file. */
+static json_t *filemap_json(const struct filemap *map, bool there)
+{
+    if (!there)
+        return json_null();
+    json_t *lines = json_array();
+    for (size_t i = 0; i < map->count; i++)
+        (void)json_array_append_new(
+            lines, json_pack("{s:s, s:b}", "filetype", map->lines[i].key, "text", map->lines[i].text ? 1 : 0));
+    return lines;
+}
+
 static void tables_show(struct verb_call *call)
 {
     const struct control_options *options = call->options;
@@ -450,6 +462,8 @@ static void tables_show(struct verb_call *call)
     put(reply, "ovdfile", json_boolean(set->has_ovdfile));
     put(reply, "nodes", nodes);
     put(reply, "routes", routes);
+    put(reply, "cmsxmap", filemap_json(&set->cmsxmap, set->has_cmsxmap));
+    put(reply, "dosxmap", filemap_json(&set->dosxmap, set->has_dosxmap));
     put(reply, "people", json_integer((json_int_t)set->people));
     put(reply, "host_users", json_integer((json_int_t)set->hostusers.count));
     put(reply, "problem",

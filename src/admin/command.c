@@ -22,6 +22,8 @@ static const struct {
     { "--queue", OPTION_QUEUE },     { "--state", OPTION_STATE },
     { "--drain", OPTION_DRAIN },     { "--tables", OPTION_TABLES },
     { "--name", OPTION_NAME },       { "--after", OPTION_AFTER },
+    { "--help", OPTION_HELP },       { "-h", OPTION_HELP },
+    { "--version", OPTION_VERSION },
 };
 
 static const char **value_of(struct command *command, enum command_option option)
@@ -81,7 +83,8 @@ int command_parse(int argc, char **argv, struct command *command_r)
             command_r->words[command_r->count++] = argv[i];
         }
     }
-    return command_r->count > 0 ? 0 : -1;
+    return command_r->count > 0 || command_has(command_r, OPTION_HELP) || command_has(command_r, OPTION_VERSION) ? 0
+                                                                                                                 : -1;
 }
 
 int command_conf(const struct command *command, struct conf *conf_r)
@@ -108,6 +111,11 @@ static unsigned wait_for(const json_t *request, const struct conf *conf)
     return asks ? DIRECTORY_SLACK_S + (unsigned)(conf->directory.timeout_us / CLOCK_SECOND) : 0;
 }
 
+static void put_error(const json_t *reply)
+{
+    (void)fprintf(stderr, "ovvm: %s\n", json_string_value(json_object_get(reply, "error")));
+}
+
 int command_ask(const struct command *command, json_t *request, FILE *content, void (*show)(const json_t *reply))
 {
     struct conf conf;
@@ -125,8 +133,42 @@ int command_ask(const struct command *command, json_t *request, FILE *content, v
     else if (reply != NULL && status == EXIT_DONE)
         show(reply);
     else if (reply != NULL)
-        (void)fprintf(stderr, "ovvm: %s\n", json_string_value(json_object_get(reply, "error")));
+        put_error(reply);
     json_decref(reply);
+    json_decref(request);
+    return status;
+}
+
+int command_ask_pages(const struct command *command, json_t *request, const char *list,
+                      void (*show)(const json_t *reply))
+{
+    struct conf conf;
+    json_t *all = json_array();
+    bool as_json = command_has(command, OPTION_JSON);
+    int status = command_conf(command, &conf);
+    bool known = status == EXIT_DONE;
+    bool more = known;
+    while (more) {
+        json_t *reply = NULL;
+        struct ask question = { .path = conf.admin.socket, .request = request };
+        status = ask(&question, &reply);
+        more = status == EXIT_DONE && json_object_get(reply, "next") != NULL;
+        (void)json_object_set(request, "after", json_object_get(reply, "next"));
+        (void)json_array_extend(all, json_object_get(reply, list));
+        if (status == EXIT_DONE && as_json && !more) {
+            (void)json_object_set(reply, list, all);
+            put_json(reply);
+        } else if (status == EXIT_DONE && !as_json) {
+            show(reply);
+            (void)json_array_clear(all);
+        } else if (status != EXIT_DONE && reply != NULL) {
+            (void)(as_json ? put_json(reply) : put_error(reply));
+        }
+        json_decref(reply);
+    }
+    if (known)
+        conf_free(&conf);
+    json_decref(all);
     json_decref(request);
     return status;
 }

@@ -26,7 +26,9 @@ enum command_option {
     OPTION_NAME = 1 << 11,
     OPTION_AFTER = 1 << 12,
     /* without */
-    OPTION_CONFIRM = 1 << 13
+    OPTION_CONFIRM = 1 << 13,
+    OPTION_HELP = 1 << 14,
+    OPTION_VERSION = 1 << 15
 };
 
 enum { COMMAND_WORDS_MAX = 4 };
@@ -39,7 +41,8 @@ struct command {
     int count;
 };
 
-/* -1: an option that there is not, one without its value, too many words; said on stderr. */
+/* -1: an option that there is not, one without its value, too many words, none where neither help nor the version is
+ * asked for; said on stderr. */
 int command_parse(int argc, char **argv, struct command *command_r);
 static inline bool command_has(const struct command *command, enum command_option option)
 {
@@ -50,6 +53,10 @@ static inline bool command_has(const struct command *command, enum command_optio
 int command_conf(const struct command *command, struct conf *conf_r);
 /* Asks the daemon, shows the answer (`show`, or the JSON) or the error; exit status. Takes over `request`. */
 int command_ask(const struct command *command, json_t *request, FILE *content, void (*show)(const json_t *reply));
+/* The same for a request whose answer comes in pages: "next" is the `after` of the next one. As JSON all of `list` is
+ * one array; else each page is shown as it comes. */
+int command_ask_pages(const struct command *command, json_t *request, const char *list,
+                      void (*show)(const json_t *reply));
 /* Shows an error in the form that was asked for; exit status. */
 int command_fail(const struct command *command, const struct err *err);
 /* Shows `reply` (with "ok" added) as JSON, or through `show`. Takes over `reply`; EXIT_DONE. */

@@ -101,6 +101,9 @@ static void put_recipients(const json_t *item)
         (void)fputs(index > 0 ? ", " : "", stdout);
         put_safe(text(recipient, "address"), 0);
     }
+    long long more = number(item, "recipient_count") - (long long)json_array_size(json_object_get(item, "recipients"));
+    if (more > 0)
+        (void)printf(" and %lld more", more);
 }
 
 void show_queue(const json_t *reply)
@@ -125,8 +128,6 @@ void show_queue(const json_t *reply)
         }
         (void)putchar('\n');
     }
-    if ((long long)json_array_size(items) == number(reply, "limit"))
-        (void)printf("only the oldest %lld are shown\n", number(reply, "limit"));
 }
 
 void show_item(const json_t *reply)
@@ -321,6 +322,18 @@ void show_reload(const json_t *reply)
     put_changes(reply, "people", "the tables are in use");
 }
 
+static void put_filemap(const json_t *map, const char *name)
+{
+    for (int is_text = 1; is_text >= 0 && json_is_array(map); is_text--) {
+        size_t index;
+        json_t *line;
+        (void)printf("%s, %s:", name, is_text == 1 ? "text" : "binary");
+        json_array_foreach(map, index, line) if (is_true(line, "text") == (is_text == 1))(void)
+            printf(" %s", text(line, "filetype"));
+        (void)putchar('\n');
+    }
+}
+
 void show_tables(const json_t *reply)
 {
     size_t index;
@@ -352,6 +365,9 @@ void show_tables(const json_t *reply)
         else
             (void)puts("([link] nodes)");
     }
+    (void)putchar('\n');
+    put_filemap(json_object_get(reply, "cmsxmap"), "Cmsxmap.tbl");
+    put_filemap(json_object_get(reply, "dosxmap"), "Dosxmap.tbl");
     if (text(reply, "problem")[0] != '\0') {
         (void)fputs("\nnot in use: ", stdout);
         put_safe(text(reply, "problem"), 0);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LIST_LIMIT = 1000, CONTENT_SHOWN = 16 * 1024, TRACE_LETTERS = 20 };
+enum { LIST_PAGE = 100, LIST_RECIPIENTS = 20, CONTENT_SHOWN = 16 * 1024, TRACE_LETTERS = 20 };
 
 json_t *verb_time(int64_t us)
 {
@@ -40,11 +40,27 @@ json_t *verb_text(struct span bytes)
 
 /* --- status --- */
 
+/* Files that wait for links, by link. */
+static int status_doors(struct db *db, json_t *reply, struct err *err)
+{
+    struct db_rows rows;
+    json_t *doors = json_array();
+    int found =
+        db_query(db, &rows, err,
+                 "SELECT door, count(*) FROM item WHERE queue = 4 AND state <> 2 GROUP BY door ORDER BY door", "");
+    while (found >= 0 && (found = db_next(&rows, err)) == 1)
+        (void)json_array_append_new(doors, json_pack("{s:o, s:I}", "link", verb_text(db_bytes(&rows, 0)), "files",
+                                                     (json_int_t)db_int(&rows, 1)));
+    db_end(&rows);
+    (void)json_object_set_new(reply, "waiting_for_links", doors);
+    return found == -1 ? -1 : 0;
+}
+
 static int status_ledger(struct db *db, const struct verb_call *call, struct err *err)
 {
     json_t *reply = call->reply;
     struct queue_depth depths[QUEUES];
-    if (queue_depths(db, depths, err) == -1)
+    if (queue_depths(db, depths, err) == -1 || status_doors(db, reply, err) == -1)
         return -1;
     json_t *queues = json_array();
     for (int i = QUEUE_HOST_IN; i < QUEUES; i++) {
@@ -213,6 +229,29 @@ static void warn_of_state(const struct control_options *options, json_t *reply)
              "make room on the disk of the state directory; mail resumes by itself");
 }
 
+/* Nobody sends what waits for a link that is not there: for a typing mistake, or after a node went away. */
+static void warn_of_stranded(const struct control_options *options, json_t *reply)
+{
+    size_t index;
+    json_t *door;
+    json_array_foreach(json_object_get(reply, "waiting_for_links"), index, door)
+    {
+        const char *link = json_string_value(json_object_get(door, "link"));
+        char text[160];
+        bool there = false;
+        for (size_t i = 0; i < options->conf->link_count; i++)
+            there = there || strcmp(options->conf->links[i].node.text, link) == 0;
+        if (there)
+            continue;
+        (void)snprintf(text, sizeof text, "%lld files wait for link %.15s, and there is no [link %.15s]",
+                       (long long)json_integer_value(json_object_get(door, "files")), link, link);
+        warn(
+            reply, text,
+            "give the link back, or name their node in nodes of another and start ovvmd again; after [limits] lifetime "
+            "they are returned to their senders");
+    }
+}
+
 static void status_loop(struct verb_call *call)
 {
     const struct control_options *options = call->options;
@@ -230,6 +269,7 @@ static void status_loop(struct verb_call *call)
                                         "log_bytes", (json_int_t)figures.wal_bytes));
     (void)json_object_set_new(reply, "warnings", json_array());
     warn_of_state(options, reply);
+    warn_of_stranded(options, reply);
     json_t *links = json_array();
     for (size_t i = 0; options->instance->state == INSTANCE_ACTIVE && i < gateway_link_count(options->gateway); i++)
         (void)json_array_append_new(links, link_status(options->gateway, i, reply));
@@ -250,27 +290,32 @@ static void status_loop(struct verb_call *call)
 
 /* --- queue list, queue show --- */
 
-static json_t *item_json(const struct item *item)
+/* At most `recipients_shown` of its recipients; their number is told beside. */
+static json_t *item_json(const struct item *item, size_t recipients_shown)
 {
     json_t *recipients = json_array();
     static const char *const states[] = { "pending", "done", "failed" };
-    for (size_t i = 0; i < item->recipient_count; i++) {
+    for (size_t i = 0; i < item->recipient_count && i < recipients_shown; i++) {
         const struct item_recipient *recipient = &item->recipients[i];
         (void)json_array_append_new(recipients,
                                     json_pack("{s:o, s:s, s:s}", "address", verb_text(recipient->address), "state",
                                               states[recipient->state], "reason", recipient->reason));
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:i, s:o, s:o, s:o}", "id", item->id.text, "letter",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:i, s:o, s:o, s:o}", "id", item->id.text, "letter",
                      item->letter.text, "queue", queue_name(item->queue), "state", item_state_name(item->state), "link",
-                     item->door, "sender", verb_text(item->sender), "recipients", recipients, "size",
-                     (json_int_t)item->size, "attempts", item->attempts, "arrived", verb_time(item->arrived_us), "due",
-                     verb_time(item->due_us), "reason", verb_text(span_text(item->reason)));
+                     item->door, "sender", verb_text(item->sender), "recipients", recipients, "recipient_count",
+                     (json_int_t)item->recipient_count, "size", (json_int_t)item->size, "attempts", item->attempts,
+                     "arrived", verb_time(item->arrived_us), "due", verb_time(item->due_us), "reason",
+                     verb_text(span_text(item->reason)));
 }
 
-static int list_keys(struct db *db, const json_t *request, int64_t *keys_r, size_t *count_r, struct err *err)
+/* Keys of the page behind the key `after`, and of one more where there are more. */
+static int list_keys(struct db *db, const json_t *request, int64_t keys_r[LIST_PAGE + 1], size_t *count_r,
+                     struct err *err)
 {
     const char *queue = json_string_value(json_object_get(request, "queue"));
     const char *state = json_string_value(json_object_get(request, "state"));
+    int64_t after = (int64_t)json_integer_value(json_object_get(request, "after"));
     int64_t queue_number = queue != NULL ? (int64_t)queue_find(queue) : -1;
     int64_t state_number = -1;
     if (queue_number == QUEUE_GONE)
@@ -283,34 +328,35 @@ static int list_keys(struct db *db, const json_t *request, int64_t *keys_r, size
         return err_set(err, ERR_BAD_CONTENT, "there is no such state; the states are ready, held and quarantine");
     struct db_rows rows;
     int found = db_query(db, &rows, err,
-                         "SELECT key FROM item WHERE queue <> 0 AND (?1 = -1 OR queue = ?1) AND (?2 = -1 OR state = "
-                         "?2) ORDER BY key LIMIT ?3",
-                         "iii", queue_number, state_number, (int64_t)LIST_LIMIT);
+                         "SELECT key FROM item WHERE key > ?1 AND queue <> 0 AND (?2 = -1 OR queue = ?2)"
+                         " AND (?3 = -1 OR state = ?3) ORDER BY key LIMIT ?4",
+                         "iiii", after, queue_number, state_number, (int64_t)LIST_PAGE + 1);
     *count_r = 0;
-    while (found >= 0 && *count_r < LIST_LIMIT && (found = db_next(&rows, err)) == 1)
+    while (found >= 0 && *count_r <= LIST_PAGE && (found = db_next(&rows, err)) == 1)
         keys_r[(*count_r)++] = db_int(&rows, 0);
     db_end(&rows);
     return found == -1 ? -1 : 0;
 }
 
+/* A page at a time, so that neither a reader of the ledger nor the loop is long at it. */
 static int list_ledger(struct db *db, const struct verb_call *call, struct err *err)
 {
-    const json_t *request = call->request;
     json_t *reply = call->reply;
-    int64_t keys[LIST_LIMIT];
+    int64_t keys[LIST_PAGE + 1];
     size_t count = 0;
-    if (list_keys(db, request, keys, &count, err) == -1)
+    if (list_keys(db, call->request, keys, &count, err) == -1)
         return -1;
     json_t *items = json_array();
     (void)json_object_set_new(reply, "items", items);
-    (void)json_object_set_new(reply, "limit", json_integer(LIST_LIMIT));
-    for (size_t i = 0; i < count; i++) {
+    if (count > LIST_PAGE)
+        (void)json_object_set_new(reply, "next", json_integer(keys[LIST_PAGE - 1]));
+    for (size_t i = 0; i < count && i < LIST_PAGE; i++) {
         struct item item;
         int found = item_load(db, keys[i], &item, err);
         if (found == -1)
             return -1;
         if (found == 1)
-            (void)json_array_append_new(items, item_json(&item));
+            (void)json_array_append_new(items, item_json(&item, LIST_RECIPIENTS));
         item_free(&item);
     }
     return 0;
@@ -337,7 +383,7 @@ static int show_ledger(struct db *db, const struct verb_call *call, struct err *
     struct buf content = { 0 };
     int result = item_content_read(db, key, 0, CONTENT_SHOWN, &content, err);
     if (result == 0) {
-        (void)json_object_set_new(reply, "item", item_json(&item));
+        (void)json_object_set_new(reply, "item", item_json(&item, SIZE_MAX));
         bool text = item.queue == QUEUE_MAIL_IN || item.queue == QUEUE_MAIL_OUT;
         if (text)
             (void)json_object_set_new(reply, "content", verb_text(buf_span(&content)));
@@ -389,7 +435,7 @@ static int add_waiting(struct db *db, const char *letter, json_t *waiting, struc
         struct item item;
         found = item_load(db, keys[i], &item, err);
         if (found == 1)
-            (void)json_array_append_new(waiting, item_json(&item));
+            (void)json_array_append_new(waiting, item_json(&item, LIST_RECIPIENTS));
         item_free(&item);
     }
     return found == -1 ? -1 : 0;

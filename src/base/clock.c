@@ -1,6 +1,7 @@
 /* Time and chance; the test hooks replace both at once. */
 #include "base/clock.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -9,6 +10,7 @@
 static bool driven;
 static int64_t driven_now;
 static uint64_t driven_state;
+static atomic_int_least64_t shift_us;
 
 static int64_t read_clock(clockid_t id)
 {
@@ -19,7 +21,7 @@ static int64_t read_clock(clockid_t id)
 
 int64_t clock_now(void)
 {
-    return driven ? driven_now : read_clock(CLOCK_REALTIME);
+    return driven ? driven_now : read_clock(CLOCK_REALTIME) + atomic_load_explicit(&shift_us, memory_order_relaxed);
 }
 
 int64_t clock_steady(void)
@@ -71,4 +73,9 @@ void clock_test_set(int64_t now_us, uint64_t seed)
 void clock_test_advance(int64_t by_us)
 {
     driven_now += by_us;
+}
+
+void clock_test_shift(int64_t by_us)
+{
+    atomic_store(&shift_us, by_us);
 }

@@ -25,5 +25,7 @@ uint32_t clock_random_below(uint32_t below);
 /* Tests only: from now on clock_now() is `now_us` plus what clock_test_advance added; chance comes from `seed`. */
 void clock_test_set(int64_t now_us, uint64_t seed);
 void clock_test_advance(int64_t by_us);
+/* From now on clock_now() is so much ahead of the system's wall clock, or behind it; from any thread. */
+void clock_test_shift(int64_t by_us);
 
 #endif

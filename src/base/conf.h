@@ -36,7 +36,7 @@ struct conf_connector {
     char *people;                     /* path of people.csv */
     char *proxy_rule;                 /* NODE(rule); NULL: <node>(&m) */
     struct name8 registration_prefix; /* one letter */
-    char *tables;                     /* folder of Ovdfile.dat and Route.tbl */
+    char *tables;                     /* folder of Ovdfile.dat, Route.tbl, Cmsxmap.tbl, Dosxmap.tbl */
 };
 
 /* In the order of the choices in conf_table.c. */
@@ -114,6 +114,7 @@ struct conf_smtp_out {
     char *relay; /* "host:port" or "lmtp:/path" */
     unsigned connections;
     int64_t timeout_us;
+    int64_t retry_us, retry_max_us;
 };
 
 struct conf_limits {

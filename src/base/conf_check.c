@@ -187,6 +187,27 @@ static void check_ports(struct conf_reading *reading)
     }
 }
 
+/* Mail for the connector's own postmaster goes there: under the connector's domain it would only come back. */
+static void check_postmaster(struct conf_reading *reading)
+{
+    const struct conf_connector *connector = &reading->conf->connector;
+    const struct conf_place *place = &reading->places[CONF_CONNECTOR];
+    if (!sound(place, CONF_CONNECTOR, "postmaster") || !sound(place, CONF_CONNECTOR, "domain"))
+        return;
+    struct span address = span_text(connector->postmaster);
+    struct span name = SPAN_LITERAL("postmaster@");
+    size_t domain = strlen(connector->domain);
+    struct span end = span_slice(address, address.size > domain ? address.size - domain : 0, domain);
+    bool ours = address.size > domain && span_equal_nocase(end, span_text(connector->domain)) &&
+                (address.at[address.size - domain - 1] == '@' || address.at[address.size - domain - 1] == '.');
+    if (ours && span_equal_nocase(span_slice(address, 0, name.size), name))
+        conf_problem_add(
+            reading->problems, line_of(place, CONF_CONNECTOR, "postmaster"),
+            "[connector] postmaster \"%s\" is the connector itself, so that nobody would read his mail; give "
+            "the mailbox of a person",
+            connector->postmaster);
+}
+
 static void check_names(struct conf_reading *reading)
 {
     const struct conf_connector *connector = &reading->conf->connector;
@@ -240,6 +261,7 @@ void conf_check(struct conf_reading *reading)
 {
     const struct conf *conf = reading->conf;
     const struct conf_place *limits = &reading->places[CONF_LIMITS];
+    const struct conf_place *smtp_out = &reading->places[CONF_SMTP_OUT];
     check_reserved(reading, line_of(&reading->places[CONF_CONNECTOR], CONF_CONNECTOR, "node"),
                    "[connector] node:", conf->connector.node);
     if (conf->link_count == 0 && !reading->routes_unsure)
@@ -248,6 +270,7 @@ void conf_check(struct conf_reading *reading)
     for (size_t i = 0; i < conf->link_count; i++)
         check_link(reading, i);
     check_names(reading);
+    check_postmaster(reading);
     check_default_node(reading);
     check_ports(reading);
     check_directory(reading);
@@ -255,4 +278,8 @@ void conf_check(struct conf_reading *reading)
         conf->limits.retry_us > conf->limits.retry_max_us)
         conf_problem_add(reading->problems, line_of(limits, CONF_LIMITS, "retry"),
                          "[limits] retry is longer than retry-max; make retry-max at least as long");
+    if (sound(smtp_out, CONF_SMTP_OUT, "retry") && sound(smtp_out, CONF_SMTP_OUT, "retry-max") &&
+        conf->smtp_out.retry_us > conf->smtp_out.retry_max_us)
+        conf_problem_add(reading->problems, line_of(smtp_out, CONF_SMTP_OUT, "retry"),
+                         "[smtp-out] retry is longer than retry-max; make retry-max at least as long");
 }

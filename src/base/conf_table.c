@@ -52,9 +52,10 @@ static const struct conf_key connector_keys[] = {
     { "registration-prefix", CONF_NAME8, AT(conf_connector, registration_prefix), .fallback = "X", .example = "X",
       .doc = "The letter that the numbers of registered senders begin with, as in X0000017." },
     { "tables", CONF_PATH, AT(conf_connector, tables), .example = "/etc/ovvm/tables",
-      .doc = "The folder of Ovdfile.dat, Hostusers.csv and Route.tbl, see ovvm-tables(5). Each file may be missing: "
-             "without "
-             "Ovdfile.dat every node that a link leads to may send mail to the Internet and get it." },
+      .doc =
+          "The folder of Ovdfile.dat, Hostusers.csv, Route.tbl, Cmsxmap.tbl and Dosxmap.tbl, see ovvm-tables(5). Each "
+          "file may be missing: without Ovdfile.dat every node that a link leads to may send mail to the Internet and "
+          "get it." },
 };
 
 static const struct conf_key store_keys[] = {
@@ -136,6 +137,12 @@ static const struct conf_key smtp_out_keys[] = {
       .unit = "connections", .example = "4", .doc = "The most connections to the relay at a time." },
     { "timeout", CONF_DURATION, AT(conf_smtp_out, timeout_us), .fallback = "5m", .least = 10 * CLOCK_SECOND,
       .most = CLOCK_HOUR, .example = "5m", .doc = "How long to wait for each answer of the relay." },
+    { "retry", CONF_DURATION, AT(conf_smtp_out, retry_us), .fallback = "1s", .least = CLOCK_SECOND, .most = CLOCK_HOUR,
+      .example = "1s",
+      .doc = "The wait before the relay is connected to again after a first failure. It doubles with each further one. "
+             "Letters that the relay puts off have a time of their own, [limits] retry." },
+    { "retry-max", CONF_DURATION, AT(conf_smtp_out, retry_max_us), .fallback = "5m", .least = CLOCK_SECOND,
+      .most = CLOCK_DAY, .example = "5m", .doc = "The longest wait before the relay is connected to again." },
 };
 
 static const struct conf_key addressing_keys[] = {

@@ -128,6 +128,8 @@ static void the_least_gets_every_default(void **state)
     assert_string_equal(conf.smtp_out.relay, "127.0.0.1:25");
     assert_int_equal(conf.smtp_out.connections, 4);
     assert_int_equal(conf.smtp_out.timeout_us, 5 * CLOCK_MINUTE);
+    assert_int_equal(conf.smtp_out.retry_us, CLOCK_SECOND);
+    assert_int_equal(conf.smtp_out.retry_max_us, 5 * CLOCK_MINUTE);
     assert_int_equal(conf.limits.queue_depth, 5000);
     assert_int_equal(conf.limits.retry_us, 5 * CLOCK_MINUTE);
     assert_int_equal(conf.limits.retry_max_us, CLOCK_HOUR);

@@ -4,6 +4,8 @@
 
 #ifdef OVVM_FAULTS
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
@@ -126,7 +128,10 @@ static void each_word(const char *text, void (*take)(char *word))
 
 static void arm_fault_word(char *word)
 {
-    arm_fault(word);
+    if (strncmp(word, "clock:", strlen("clock:")) == 0)
+        clock_test_shift(strtol(word + strlen("clock:"), NULL, 10) * CLOCK_SECOND);
+    else
+        arm_fault(word);
 }
 
 static void reread(int signal)
@@ -139,6 +144,7 @@ static void reread(int signal)
     ssize_t size = fd != -1 ? read(fd, line, sizeof line - 1) : 0;
     for (int i = 0; i < FAULT_KINDS; i++)
         atomic_store(&faults[i].at, 0);
+    clock_test_shift(0);
     line[size > 0 ? size : 0] = '\0';
     each_word(line, arm_fault_word);
     if (fd != -1)

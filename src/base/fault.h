@@ -8,6 +8,7 @@
  *
  * OVVM_FAULT=alloc:N makes the N-th allocation of the process fail, alloc:N+ that and all later ones;
  * write:N[+]:ENOSPC|EIO and sync:N[+]:… do the same to the ledger's file writes and syncs (store/faultvfs.c).
+ * clock:SECONDS sets the wall clock of the process ahead, or back where there is a minus sign.
  * A fault file named in OVVM_FAULT_FILE, if set, is read again on SIGUSR2 and replaces the settings (so that
  * a test can give space back).
  * A file named in OVVM_FAULT_CALLS, if set, is mapped and holds the account, also after the process has ended:

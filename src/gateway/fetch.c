@@ -74,13 +74,25 @@ void fetch_init(struct fetch *fetch, struct store *store, struct hot *hot, int64
     *fetch = (struct fetch){ .store = store, .hot = hot, .key = key, .arg = arg };
 }
 
+/* Nothing where the facts promise something is damage, and never the end of the letter: half a letter would go out as a
+ * whole one. */
 static int read_piece(struct db *db, struct fetch *fetch, struct err *err)
 {
+    uint64_t whole = fetch->item.size;
     buf_clear(&fetch->piece);
     fetch->piece_offset = fetch->wanted;
+    if (fetch->wanted >= whole)
+        return 0;
     /* up to the next chunk's border: one row */
     size_t size = ITEM_CHUNK_SIZE - (size_t)(fetch->wanted % ITEM_CHUNK_SIZE);
-    return item_content_read(db, fetch->key, fetch->wanted, size, &fetch->piece, err);
+    if (size > whole - fetch->wanted)
+        size = (size_t)(whole - fetch->wanted);
+    if (item_content_read(db, fetch->key, fetch->wanted, size, &fetch->piece, err) == -1)
+        return -1;
+    return fetch->piece.size > 0
+               ? 0
+               : err_set(err, ERR_BUG, "the ledger holds no content of letter %s from byte %llu of %llu on",
+                         fetch->item.id.text, (unsigned long long)fetch->wanted, (unsigned long long)whole);
 }
 
 static int load_work(struct db *db, void *arg, struct err *err)

@@ -34,7 +34,7 @@ struct fetch {
     struct store_job job;
     uint64_t wanted;
     bool found;
-    /* called once for each load or read */
+    /* Called once for each load or read. BUG: the letter is damaged in the ledger; with `found` its facts are good. */
     void (*loaded)(void *arg, const struct err *err);                  /* found false: it is gone */
     void (*read)(void *arg, struct span piece, const struct err *err); /* empty: the end */
     void *arg;

@@ -16,6 +16,7 @@
 
 enum {
     AGAIN_US = 1000000,
+    BACKLOG_LOOK_US = 50000,
     PURGE_PAUSE_US = 50000, /* between batches, so that mail goes first */
     PURGE_IDLE_US = 30000000,
     PURGE_ROWS = 500,
@@ -25,16 +26,49 @@ enum {
 
 /* --- what the parts share --- */
 
+static void reserve(struct gateway *gateway);
+
+/* Whoever was told to wait looks again. */
+static void wake_producers(struct gateway *gateway)
+{
+    host_door_room(gateway);
+    gateway_wake(gateway, QUEUE_HOST_IN, NULL);
+    gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
+}
+
 void gateway_count(struct gateway *gateway, enum queue queue, int change)
 {
     gateway->depth[queue] += (uint64_t)(int64_t)change;
-    if (change < 0 && gateway->doors_slowed && gateway->depth[queue] < gateway->conf->limits.queue_depth) {
-        gateway->doors_slowed = false;
+    if (change < 0 && queue == QUEUE_HOST_OUT && gateway->job_id_count == 0)
+        reserve(gateway);
+    if (change < 0 && gateway->full[queue] && gateway->depth[queue] < gateway->conf->limits.queue_depth) {
+        gateway->full[queue] = false;
         log_info(LOG_GATEWAY, 4104, "queue %s has room again", queue_name(queue));
-        host_door_room(gateway);
-        gateway_wake(gateway, QUEUE_HOST_IN, NULL);
-        gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
+        wake_producers(gateway);
     }
+}
+
+/* No event says that jobs of the ledger became fewer: it is looked at until they are. */
+static void backlog_look(void *arg)
+{
+    struct gateway *gateway = arg;
+    if (store_backlog(gateway->store) > BACKLOG_MAX / 2) {
+        loop_timer_set(&gateway->backlog_timer, BACKLOG_LOOK_US);
+        return;
+    }
+    gateway->backlog_full = false;
+    log_info(LOG_GATEWAY, 4106, "the ledger has caught up");
+    wake_producers(gateway);
+}
+
+static void note_backlog(struct gateway *gateway)
+{
+    if (gateway->backlog_full)
+        return;
+    log_warning(LOG_GATEWAY, 4105, "%u jobs wait for the ledger, the limit is %u; all doors wait",
+                store_backlog(gateway->store), BACKLOG_MAX);
+    gateway->backlog_full = true;
+    loop_timer_set(&gateway->backlog_timer, BACKLOG_LOOK_US);
 }
 
 int gateway_accepts(struct gateway *gateway, enum queue queue, struct err *err)
@@ -46,15 +80,17 @@ int gateway_accepts(struct gateway *gateway, enum queue queue, struct err *err)
     if (!store_writable(gateway->store))
         return err_set(err, ERR_DISK_FULL, "insufficient system storage");
     if (gateway->depth[queue] >= gateway->conf->limits.queue_depth) {
-        if (!gateway->doors_slowed)
+        if (!gateway->full[queue])
             log_warning(LOG_GATEWAY, 4103, "queue %s is at its limit: current %llu, maximum %u; its producer waits",
                         queue_name(queue), (unsigned long long)gateway->depth[queue],
                         gateway->conf->limits.queue_depth);
-        gateway->doors_slowed = true;
+        gateway->full[queue] = true;
         return err_set(err, ERR_BUSY, "the queue is full");
     }
-    if (store_backlog(gateway->store) >= BACKLOG_MAX)
+    if (store_backlog(gateway->store) >= BACKLOG_MAX) {
+        note_backlog(gateway);
         return err_set(err, ERR_BUSY, "the ledger is busy");
+    }
     return 0;
 }
 
@@ -124,20 +160,35 @@ void gateway_arrived(struct gateway *gateway, const struct item *item, struct bu
 static int reserve_work(struct db *db, void *arg, struct err *err)
 {
     struct gateway *gateway = arg;
-    return njefile_job_ids(db, gateway->border.node.text, JOB_IDS_AHEAD, gateway->reserved, err);
+    return njefile_job_ids(db, gateway->border.node.text, JOB_IDS_AHEAD, gateway->reserved, &gateway->reserved_count,
+                           err);
+}
+
+/* Where few are free the ledger gives the same ones again before they are used. */
+static bool is_at_hand(const struct gateway *gateway, size_t count, unsigned job_id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (gateway->job_ids[i] == job_id)
+            return true;
+    return false;
 }
 
 static void reserve_done(void *arg, const struct err *err)
 {
     struct gateway *gateway = arg;
-    if (err != NULL) {
+    if (err != NULL && err->id != ERR_BUSY) {
         gateway_again(gateway, &gateway->reserve_job);
         return;
     }
     gateway->reserving = false;
-    for (size_t i = 0; i < JOB_IDS_AHEAD; i++)
-        gateway->job_ids[gateway->job_id_count++] = gateway->reserved[JOB_IDS_AHEAD - 1 - i];
-    gateway_wake(gateway, QUEUE_HOST_IN, NULL);
+    if (err != NULL) { /* files that wait have them all: again when one of those is gone */
+        log_err(LOG_GATEWAY, err, "letters for hosts wait");
+        return;
+    }
+    size_t before = gateway->job_id_count;
+    for (size_t i = gateway->reserved_count; i > 0; i--)
+        if (!is_at_hand(gateway, before, gateway->reserved[i - 1]))
+            gateway->job_ids[gateway->job_id_count++] = gateway->reserved[i - 1];
     gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
 }
 
@@ -165,7 +216,7 @@ int64_t gateway_entry_time(struct gateway *gateway)
 
 /* --- nodes --- */
 
-void gateway_node_options(const struct gateway *gateway, struct name8 node, const struct conf_link *link,
+void gateway_node_options(const struct gateway *gateway, struct name8 node, const struct conf_link *link, bool to_host,
                           struct options *options_r)
 {
     static const enum letter_host_kind kinds[] = { [CONF_RSCS] = HOST_CMS,
@@ -180,11 +231,14 @@ void gateway_node_options(const struct gateway *gateway, struct name8 node, cons
         [SYSTEM_MAILER] = HOST_MAILER
     };
     const struct ovdnode *listed = border_node(&gateway->border, node);
+    const struct table_set *tables = *gateway->border.tables;
+    const struct filemap *map = to_host ? &tables->dosxmap : &tables->cmsxmap;
+    bool has_map = to_host ? tables->has_dosxmap : tables->has_cmsxmap;
     *options_r = (struct options){ .kind = link != NULL ? kinds[link->kind] : HOST_CMS,
                                    .page = "037",
                                    .attachments = true,
-                                   .map = options_cms_map,
-                                   .map_count = options_cms_map_count };
+                                   .map = has_map ? map->lines : options_cms_map,
+                                   .map_count = has_map ? map->count : options_cms_map_count };
     if (listed == NULL)
         return;
     options_r->kind = systems[listed->system];
@@ -226,6 +280,7 @@ static void purge(void *arg)
 {
     struct gateway *gateway = arg;
     gateway->purging = true;
+    clockback_look(gateway);
     store_write(gateway->store, &gateway->purge_job);
 }
 
@@ -236,9 +291,7 @@ static void writable_changed(void *arg, bool writable)
     struct gateway *gateway = arg;
     if (!writable)
         return;
-    host_door_room(gateway);
-    gateway_wake(gateway, QUEUE_HOST_IN, NULL);
-    gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
+    wake_producers(gateway);
     gateway_wake(gateway, QUEUE_MAIL_OUT, NULL); /* the client was told that there was nothing */
 }
 
@@ -279,7 +332,8 @@ static int reroute(struct db *db, struct gateway *gateway, struct err *err)
 static int opening_work(struct db *db, void *arg, struct err *err)
 {
     struct opening *opening = arg;
-    if (queue_depths(db, opening->depths, err) == -1 || reroute(db, opening->gateway, err) == -1)
+    if (queue_depths(db, opening->depths, err) == -1 || clockback_correct(db, opening->gateway, err) == -1 ||
+        reroute(db, opening->gateway, err) == -1)
         return -1;
     return db_one_int(db, &opening->entry_us, err, "SELECT next FROM sequence WHERE name = 'entry'", "") == -1 ? -1 : 0;
 }
@@ -329,6 +383,7 @@ static int init_parts(struct gateway *gateway, struct err *err)
     made = pump_init(&gateway->mail_in, gateway->loop, gateway->store, QUEUE_MAIL_IN, "", translate_mail_in, gateway) ==
                0 &&
            made;
+    made = loop_timer_init(&gateway->backlog_timer, gateway->loop, backlog_look, gateway) == 0 && made;
     made = loop_timer_init(&gateway->again_timer, gateway->loop, run_again, gateway) == 0 && made;
     made = loop_timer_init(&gateway->purge_timer, gateway->loop, purge, gateway) == 0 && made;
     made = loop_timer_init(&gateway->drain_timer, gateway->loop, check_drained, gateway) == 0 && made;
@@ -349,6 +404,7 @@ int gateway_new(const struct gateway_options *options, struct gateway **gateway_
     gateway->active = options->instance->state == INSTANCE_ACTIVE;
     gateway->listener = (struct store_listener){ .changed = writable_changed, .arg = gateway };
     gateway->reserve_job = (struct store_job){ .work = reserve_work, .done = reserve_done, .arg = gateway };
+    clockback_open(gateway);
     gateway->purge_job = (struct store_job){ .work = purge_work, .done = purge_done, .arg = gateway };
     store_listen(options->store, &gateway->listener);
     *gateway_r = gateway;
@@ -362,7 +418,7 @@ int gateway_new(const struct gateway_options *options, struct gateway **gateway_
     if (translator_new(options->loop, options->zygote, &translators, &gateway->translator, err) == -1)
         return -1;
     if (init_parts(gateway, err) == -1 || look_around(gateway, err) == -1 || mail_door_open(gateway, err) == -1 ||
-        host_door_open(gateway, err) == -1)
+        host_door_open(gateway, err) == -1 || stranded_open(gateway, err) == -1)
         return -1;
     reserve(gateway);
     loop_timer_set(&gateway->purge_timer, PURGE_PAUSE_US);
@@ -455,9 +511,11 @@ void gateway_free(struct gateway *gateway)
         return;
     host_door_close(gateway);
     mail_door_close(gateway);
+    stranded_close(gateway);
     hot_free(&gateway->hot);
     pump_close(&gateway->host_in);
     pump_close(&gateway->mail_in);
+    loop_timer_free(&gateway->backlog_timer);
     loop_timer_free(&gateway->again_timer);
     loop_timer_free(&gateway->purge_timer);
     loop_timer_free(&gateway->drain_timer);

@@ -340,7 +340,8 @@ static void next_loaded(void *arg, const struct err *err)
     struct neighbour *neighbour = sending->neighbour;
     struct fetch *fetch = &sending->fetch;
     struct err failure = err != NULL ? *err : ERR_CLEAR;
-    bool here = err == NULL && fetch->found && fetch->item.state == ITEM_READY;
+    bool ready = fetch->found && fetch->item.state == ITEM_READY;
+    bool here = err == NULL && ready && fetch->item.due_us <= clock_now();
     if (here && hostfiles_headers(buf_span(&fetch->piece), nje_presets[neighbour->conf->kind].len_counts_cc,
                                   &sending->outgoing.job, &sending->outgoing.dataset, &failure) == 0) {
         sending->outgoing.handle = sending;
@@ -350,13 +351,13 @@ static void next_loaded(void *arg, const struct err *err)
         return;
     }
     int stream = sending->stream;
-    if (here && err_family(failure.id) != ERR_FAMILY_TEMPORARY) {
-        log_error(LOG_GATEWAY, err_log_number(ERR_BUG), "%s: file %s cannot be sent: %s", neighbour->conf->node.text,
-                  fetch->item.id.text, failure.text);
+    if (ready && failure.id != ERR_NONE && err_family(failure.id) != ERR_FAMILY_TEMPORARY) {
+        log_error(LOG_GATEWAY, 4117, "file %s in host_out goes into quarantine: %s", fetch->item.id.text, failure.text);
         sending->quarantine = true;
         (void)snprintf(sending->reason, sizeof sending->reason, "%s", failure.text);
         settle(sending);
     } else {
+        struct gateway *gateway = sending->gateway;
         if (failure.id != ERR_NONE) {
             log_err(LOG_GATEWAY, &failure, "%s: a file of host_out cannot be read", neighbour->conf->node.text);
             pump_postpone(&neighbour->pump, fetch->key);
@@ -364,6 +365,7 @@ static void next_loaded(void *arg, const struct err *err)
             pump_release(&neighbour->pump, fetch->key);
         }
         sending_free(sending);
+        clockback_look(gateway);
     }
     offer(neighbour, stream);
 }
@@ -371,6 +373,10 @@ static void next_loaded(void *arg, const struct err *err)
 static void read_answer(void *arg, struct span piece, const struct err *err)
 {
     struct sending *sending = arg;
+    if (err != NULL && err_family(err->id) == ERR_FAMILY_BUG) { /* it is damaged; `returned` follows */
+        sending->quarantine = true;
+        (void)snprintf(sending->reason, sizeof sending->reason, "%s", err->text);
+    }
     nje_link_piece(sending->neighbour->link, sending->stream, piece, err);
 }
 
@@ -423,6 +429,11 @@ static void returned(void *owner, struct nje_link *link, int stream, void *handl
     struct gateway *gateway = owner;
     struct sending *sending = handle;
     const struct item *item = &sending->fetch.item;
+    if (sending->quarantine) {
+        log_error(LOG_GATEWAY, 4117, "file %s in host_out goes into quarantine: %s", item->id.text, sending->reason);
+        settle(sending);
+        return;
+    }
     if (!counts) {
         pump_release(&sending->neighbour->pump, sending->fetch.key);
         pump_wake(&sending->neighbour->pump);

@@ -35,7 +35,12 @@ struct gateway {
     bool active, draining, drained, failed;
     struct store_listener listener;
     uint64_t depth[QUEUES]; /* letters that are not in quarantine */
-    bool doors_slowed;
+    bool full[QUEUES];      /* its producer was told to wait */
+    bool backlog_full;      /* all producers were */
+    struct loop_timer backlog_timer;
+    int64_t clock_offset_us; /* wall clock less the steady one: falls when the wall clock is set back */
+    struct store_job clock_job;
+    int64_t clock_back_us; /* by how much the job corrects due times; 0: no job is under way */
     /* doors */
     struct neighbour *neighbours;
     size_t neighbour_count;
@@ -48,18 +53,22 @@ struct gateway {
     struct registry *registry;
     /* translations */
     struct pump host_in, mail_in;
-    unsigned translating; /* letters in hand */
-    unsigned committing;  /* of these, those whose commit is under way */
+    unsigned translating;            /* letters in hand, without those that wait for their turn */
+    unsigned committing;             /* of these, those whose commit is under way */
+    uint64_t large_bytes;            /* of large letters in hand and what becomes of them, estimated */
+    struct translation *large_first; /* large letters that wait for their turn */
     /* what NJE files need */
     unsigned job_ids[2 * JOB_IDS_AHEAD];
     size_t job_id_count;
     unsigned reserved[JOB_IDS_AHEAD];
+    size_t reserved_count;
     struct store_job reserve_job;
     bool reserving;
     int64_t last_entry_us; /* entry times of our files increase strictly */
     /* jobs that failed for want of the disk and must not be given up */
     struct store_job *again;
     struct loop_timer again_timer;
+    struct stranded *stranded;
     /* purges */
     struct loop_timer purge_timer;
     struct store_job purge_job;
@@ -103,14 +112,26 @@ void host_door_room(struct gateway *gateway);
 int mail_door_open(struct gateway *gateway, struct err *err);
 void mail_door_close(struct gateway *gateway);
 
-/* How letters of this node are translated; `link` leads to it. Keeps pointers into the configuration. */
+/* How letters of this node are translated; `link` leads to it, `to_host` is the direction. Keeps pointers into the
+ * tables: for this call of the loop only. */
 struct options;
-void gateway_node_options(const struct gateway *gateway, struct name8 node, const struct conf_link *link,
+void gateway_node_options(const struct gateway *gateway, struct name8 node, const struct conf_link *link, bool to_host,
                           struct options *options_r);
 
 /* translation.c */
 void translate_host_in(void *gateway);
 void translate_mail_in(void *gateway);
+
+/* clockback.c */
+void clockback_open(struct gateway *gateway);
+/* A letter turned out not to be due, or time has passed: where the clock was set back, due times follow. */
+void clockback_look(struct gateway *gateway);
+/* In the job at the start: no due time lies further ahead than it can. */
+int clockback_correct(struct db *db, const struct gateway *gateway, struct err *err);
+
+/* stranded.c: files for links that are not configured any more. */
+int stranded_open(struct gateway *gateway, struct err *err);
+void stranded_close(struct gateway *gateway);
 
 /* A letter made here, with its content, on its way into the ledger in the job of its maker. */
 struct output {

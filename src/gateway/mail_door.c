@@ -41,6 +41,8 @@ static int accept_recipient(void *owner, const char *sender, const char *recipie
     struct gateway *gateway = owner;
     struct host_address host;
     (void)sender;
+    if (border_is_postmaster(&gateway->border, span_text(recipient)))
+        return 0;
     return border_from_mail(&gateway->border, span_text(recipient), &host, err);
 }
 
@@ -183,7 +185,7 @@ struct delivery {
     /* what the job writes */
     struct store_job job;
     int64_t now_us, due_us;
-    bool expired, has_report, remove;
+    bool expired, has_report, remove, quarantine;
     char reason[ERR_TEXT_SIZE];
     struct output report;
 };
@@ -256,13 +258,28 @@ static int prepare(struct delivery *delivery, struct err *err)
 
 static void settle(struct delivery *delivery);
 
+/* Of this letter alone, and for good. */
+static bool is_damage(const struct err *err)
+{
+    return err_family(err->id) == ERR_FAMILY_BUG;
+}
+
+static void keep_damaged(struct delivery *delivery, const struct err *why)
+{
+    delivery->quarantine = true;
+    delivery->now_us = clock_now();
+    (void)snprintf(delivery->reason, sizeof delivery->reason, "%s", why->text);
+}
+
 static void delivery_loaded(void *arg, const struct err *err)
 {
     struct delivery *delivery = arg;
     struct gateway *gateway = delivery->gateway;
     unsigned slot = delivery->slot;
     struct err failure = err != NULL ? *err : ERR_CLEAR;
-    bool here = err == NULL && delivery->fetch.found && delivery->fetch.item.state == ITEM_READY;
+    const struct fetch *fetch = &delivery->fetch;
+    bool ready = fetch->found && fetch->item.state == ITEM_READY;
+    bool here = err == NULL && ready && fetch->item.due_us <= clock_now();
     if (here && prepare(delivery, &failure) == 0) {
         if (delivery->count > 0) {
             smtp_client_next(gateway->client, slot, &delivery->outgoing);
@@ -271,19 +288,27 @@ static void delivery_loaded(void *arg, const struct err *err)
         settle(delivery); /* all were served before: it only has to go */
         return;
     }
+    if (ready && is_damage(&failure)) {
+        keep_damaged(delivery, &failure);
+        settle(delivery);
+        return;
+    }
     if (failure.id != ERR_NONE) {
         log_err(LOG_GATEWAY, &failure, "a letter of mail_out cannot be read");
-        pump_postpone(&gateway->mail_out, delivery->fetch.key);
+        pump_postpone(&gateway->mail_out, fetch->key);
     } else {
-        pump_release(&gateway->mail_out, delivery->fetch.key);
+        pump_release(&gateway->mail_out, fetch->key);
     }
     delivery_free(delivery);
+    clockback_look(gateway);
     offer(gateway, slot);
 }
 
 static void read_answer(void *arg, struct span piece, const struct err *err)
 {
     struct delivery *delivery = arg;
+    if (err != NULL && is_damage(err))
+        keep_damaged(delivery, err);
     smtp_client_piece(delivery->gateway->client, delivery->slot, piece, err);
 }
 
@@ -325,7 +350,7 @@ static void add_report(struct delivery *delivery)
     mem_free(failures);
     delivery->has_report = made == 0;
     if (made == 1 && count > 0)
-        log_warning(LOG_GATEWAY, 22470, "letter %s failed and its sender <%s> gets no report", delivery->outgoing.name,
+        log_warning(LOG_GATEWAY, 22477, "letter %s failed and its sender <%s> gets no report", delivery->outgoing.name,
                     delivery->sender);
     if (made == -1) { /* the failed ones are tried again, and reported then */
         for (size_t i = 0; i < delivery->count; i++)
@@ -340,6 +365,14 @@ static int settle_work(struct db *db, void *arg, struct err *err)
     struct delivery *delivery = arg;
     const struct item *item = &delivery->fetch.item;
     struct track track = { .letter = item->letter, .item = item->id, .at_us = delivery->now_us };
+    if (delivery->quarantine) {
+        track.step = TRACK_QUARANTINED;
+        track.address = item->sender;
+        track.detail = span_text(delivery->reason);
+        return item_set_state(db, item->key, ITEM_QUARANTINED, delivery->reason, err) == -1
+                   ? -1
+                   : track_add(db, &track, err);
+    }
     for (size_t i = 0; i < delivery->count; i++) {
         const struct smtp_result *result = &delivery->results[i];
         bool final = is_final(delivery, i);
@@ -369,7 +402,10 @@ static void settled(void *arg, const struct err *err)
         return;
     }
     FAILPOINT("mail_out.settled");
-    if (delivery->remove)
+    if (delivery->quarantine)
+        log_error(LOG_GATEWAY, 4117, "letter %s in mail_out goes into quarantine: %s", delivery->fetch.item.id.text,
+                  delivery->reason);
+    if (delivery->remove || delivery->quarantine)
         gateway_count(gateway, QUEUE_MAIL_OUT, -1);
     if (delivery->has_report)
         output_arrived(gateway, &delivery->report);
@@ -387,7 +423,7 @@ static void settled(void *arg, const struct err *err)
 
 static void settle(struct delivery *delivery)
 {
-    delivery->remove = true;
+    delivery->remove = !delivery->quarantine;
     for (size_t i = 0; i < delivery->count; i++)
         delivery->remove = delivery->remove && is_final(delivery, i);
     /* patient: the connection has no other letter meanwhile, so that a crash sends no more than this one again */
@@ -405,6 +441,10 @@ static void result(void *owner, struct smtp_client *client, unsigned slot, void 
     struct delivery *delivery = handle;
     const struct item *item = &delivery->fetch.item;
     FAILPOINT("mail_out.before-settle");
+    if (delivery->quarantine) { /* it was broken off: nobody has it */
+        settle(delivery);
+        return;
+    }
     memcpy(delivery->results, results, delivery->count * sizeof results[0]);
     delivery->now_us = clock_now();
     delivery->expired = delivery->now_us - item->arrived_us > gateway->conf->limits.lifetime_us;
@@ -414,8 +454,9 @@ static void result(void *owner, struct smtp_client *client, unsigned slot, void 
     for (size_t i = 0; i < delivery->count; i++) {
         const struct smtp_result *one = &delivery->results[i];
         static const char *const words[] = { "sent to", "deferred for", "refused for" };
-        log_info(LOG_GATEWAY, 22464, "letter %s %s <%s>: %s", delivery->outgoing.name, words[one->outcome],
-                 delivery->recipients[i], one->text);
+        static const int numbers[] = { 22467, 22468, 22469 };
+        log_info(LOG_GATEWAY, numbers[one->outcome], "letter %s %s <%s>: %s", delivery->outgoing.name,
+                 words[one->outcome], delivery->recipients[i], one->text);
         failed = failed || (one->outcome != SMTP_ACCEPTED && is_final(delivery, i));
         if (one->outcome == SMTP_TEMPORARY)
             (void)snprintf(delivery->reason, sizeof delivery->reason, "%s", one->text);
@@ -465,6 +506,8 @@ int mail_door_open(struct gateway *gateway, struct err *err)
         .connections = conf->smtp_out.connections,
         .reply_us = conf->smtp_out.timeout_us,
         .data_us = conf->smtp_out.timeout_us,
+        .retry_us = conf->smtp_out.retry_us,
+        .retry_max_us = conf->smtp_out.retry_max_us,
     };
     if (pump_init(&gateway->mail_out, gateway->loop, gateway->store, QUEUE_MAIL_OUT, "", pump_ready, gateway) == -1)
         return err_set(err, ERR_NO_MEMORY, "out of memory");

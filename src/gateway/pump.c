@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { RESCAN_AFTER_ERROR_US = 1000000 };
+enum { RETRY_US = 1000000 };
 
 static bool in_flight(const struct pump *pump, int64_t key)
 {
@@ -39,7 +39,7 @@ static void scan_done(void *arg, const struct err *err)
     pump->scanning = false;
     if (err != NULL) {
         log_err(LOG_GATEWAY, err, "queue %s cannot be read", queue_name(pump->queue));
-        loop_timer_set(&pump->timer, RESCAN_AFTER_ERROR_US);
+        pump_retry(pump);
         return;
     }
     pump->ahead_count = 0;
@@ -128,10 +128,15 @@ void pump_offer(struct pump *pump, int64_t key)
 void pump_postpone(struct pump *pump, int64_t key)
 {
     pump_release(pump, key);
-    loop_timer_set(&pump->timer, RESCAN_AFTER_ERROR_US);
+    pump_retry(pump);
 }
 
 void pump_wake(struct pump *pump)
 {
     scan(pump);
+}
+
+void pump_retry(struct pump *pump)
+{
+    loop_timer_set(&pump->timer, RETRY_US);
 }

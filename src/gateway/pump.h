@@ -49,5 +49,7 @@ void pump_postpone(struct pump *pump, int64_t key);
 void pump_offer(struct pump *pump, int64_t key);
 /* Something may have become due: an item arrived, was released or given another due time. */
 void pump_wake(struct pump *pump);
+/* What was released cannot be worked on just now for a fault of ours: looks again in a moment, not at once. */
+void pump_retry(struct pump *pump);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Facts from a translator; the sender gets his host address, in a commit of its own where it is a new one, so that no
  * address leaves the process before it is on disk; then, for each recipient, the files in the form of his node.
- * Correlation rows go into the commit that puts the files into host_out.
+ * Correlation rows go into the commit that puts the files into host_out. Mail for our postmaster (RFC 5321 §4.5.1) goes
+ * on to the one that the configuration names: as it came, by the relay, where he is no host user himself.
  */
 #include "gateway/translation.h"
 
@@ -134,7 +135,7 @@ static int add_file(struct translation *translation, struct hostfile *file, bool
     output->served = state->recipient;
     output->job_id = job_id;
     output->entry_us = file->entry_us;
-    output->correlate = first && head_of(state)->message_id.size > 0;
+    output->correlate = first && head_of(state)->message_id.size > 0 && state->request.answer.person != 0;
     return hostfiles_spool(file, job_id, &output->content, err);
 }
 
@@ -211,7 +212,7 @@ static int submit_encode(struct translation *translation, struct err *err)
                                           .entry_us = gateway_entry_time(gateway) };
     if (letter_first(head_of(state), LETTER_FROM) == NULL && letter_first(head_of(state), LETTER_SENDER) == NULL)
         resolution.from = translation->fetch.item.sender;
-    gateway_node_options(gateway, state->to.node, state->link, &options);
+    gateway_node_options(gateway, state->to.node, state->link, true, &options);
     host_resolution_pack(&packed, &resolution);
     buf_clear(&state->options);
     translation_options(&options, &packed, &state->options);
@@ -224,6 +225,74 @@ static int submit_encode(struct translation *translation, struct err *err)
                                                            .done = encoded,
                                                            .arg = translation };
     return translator_submit(gateway->translator, &translation->translator_job, err);
+}
+
+/* --- the postmaster --- */
+
+/* Who gets what comes to this address: a host user (true), or nobody of the hosts. */
+static bool host_user_of(const struct gateway *gateway, struct span recipient, struct host_address *host_r,
+                         struct err *why)
+{
+    if (border_is_postmaster(&gateway->border, recipient))
+        recipient = span_text(gateway->conf->connector.postmaster);
+    return border_from_mail(&gateway->border, recipient, host_r, why) == 0;
+}
+
+/* Where the postmaster's mail comes back to us, it has our mark. */
+static bool has_mark(struct span mail, struct span mark)
+{
+    struct reader lines = reader_of(mail);
+    struct span line;
+    do {
+        line = span_trim_end(reader_until(&lines, '\n'), '\r');
+        if (span_equal_nocase(line, mark))
+            return true;
+    } while (line.size > 0);
+    return false;
+}
+
+/* The letter as it came, with a mark in front. */
+static int forward_to_postmaster(struct translation *translation, struct err *err)
+{
+    struct to_host *state = translation->state;
+    const struct gateway *gateway = translation->gateway;
+    const struct item *item = &translation->fetch.item;
+    struct span mail = buf_span(&translation->content);
+    char sender[ITEM_ADDRESS_MAX];
+    char mark[ITEM_ADDRESS_MAX];
+    (void)snprintf(mark, sizeof mark, "Delivered-To: postmaster@%s", gateway->border.domain);
+    if (has_mark(mail, span_text(mark))) {
+        struct err why = ERR_CLEAR;
+        (void)err_set(&why, ERR_LOOP,
+                      "mail for the postmaster comes back: [connector] postmaster %.120s leads to this connector",
+                      gateway->conf->connector.postmaster);
+        return translation_failure(translation, item->recipients[state->recipient].address, &why, err);
+    }
+    struct output *output = translation_output(translation, err);
+    if (output == NULL)
+        return -1;
+    span_to_text(item->sender, sender, sizeof sender);
+    output_init(output, QUEUE_MAIL_OUT, item->letter, sender, gateway->conf->connector.postmaster);
+    output->item.flags = item->flags;
+    output->served = state->recipient;
+    buf_add_text(&output->content, mark);
+    buf_add_text(&output->content, "\r\n");
+    buf_add_span(&output->content, mail);
+    state->size += output->content.size;
+    return output->content.failed ? err_set(err, ERR_NO_MEMORY, "out of memory for a letter") : 0;
+}
+
+/* Needs this letter no facts and no host address for its sender? */
+static bool is_for_postmaster_only(const struct translation *translation)
+{
+    const struct item *item = &translation->fetch.item;
+    struct host_address host;
+    struct err ignored;
+    for (size_t i = 0; i < item->recipient_count; i++)
+        if (item->recipients[i].state == RECIPIENT_PENDING &&
+            host_user_of(translation->gateway, item->recipients[i].address, &host, &ignored))
+            return false;
+    return true;
 }
 
 static void next_recipient(struct translation *translation)
@@ -246,8 +315,11 @@ static void next_recipient(struct translation *translation)
             translation_finish(translation, 0, &err);
             return;
         }
-        if (border_from_mail(&gateway->border, recipient, &state->to, &why) == -1) {
-            if (translation_failure(translation, recipient, &why, &err) == -1) {
+        if (!host_user_of(gateway, recipient, &state->to, &why)) {
+            int done = border_is_postmaster(&gateway->border, recipient)
+                           ? forward_to_postmaster(translation, &err)
+                           : translation_failure(translation, recipient, &why, &err);
+            if (done == -1) {
                 fail(translation, &err);
                 return;
             }
@@ -339,6 +411,9 @@ static void facts_came(void *arg, struct span output, const struct err *err)
         fail(translation, &failure);
         return;
     }
+    if (head_of(state)->html_left_out)
+        log_info(LOG_GATEWAY, 40512, "letter %s: its text goes on, its HTML form is left out",
+                 translation->fetch.item.id.text);
     ask_registry(translation);
 }
 
@@ -356,6 +431,10 @@ void to_host_begin(struct translation *translation)
     translation->state = state;
     translation->release = release;
     translation->resume = next_recipient;
+    if (is_for_postmaster_only(translation)) {
+        next_recipient(translation);
+        return;
+    }
     translation->translator_job = (struct translator_job){
         .op = OP_MAIL_FACTS, .input = buf_span(&translation->content), .done = facts_came, .arg = translation
     };

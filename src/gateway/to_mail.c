@@ -22,7 +22,8 @@
 
 /* One recipient of one letter. */
 struct target {
-    bool is_host; /* `host` is asked of the registry; else `address` is taken as it stands */
+    bool is_host;       /* `host` is asked of the registry; else `address` is taken as it stands */
+    bool is_postmaster; /* many senders share that address */
     struct host_address host;
     char shown[ITEM_ADDRESS_MAX];   /* in reports */
     char address[ITEM_ADDRESS_MAX]; /* empty: `why` */
@@ -33,8 +34,8 @@ struct target {
 struct to_mail {
     struct hostfiles files;
     size_t file, letter, target;
-    struct hostfile current; /* of `file`, without its records */
-    struct options node_options;
+    struct hostfile current;  /* of `file`, without its records */
+    struct buf node_options;  /* packed: tables may be read anew in the middle of a file */
     struct buf plain_options; /* packed, for the facts */
     struct buf facts_bytes;
     struct facts facts;
@@ -55,6 +56,7 @@ static void release(struct translation *translation)
     struct to_mail *state = translation->state;
     hostfiles_free(&state->files);
     facts_release(&state->facts);
+    buf_free(&state->node_options);
     buf_free(&state->plain_options);
     buf_free(&state->facts_bytes);
     buf_free(&state->correlation_texts);
@@ -158,7 +160,8 @@ static int submit_encode(struct translation *translation, struct err *err)
     struct buf packed = { .at = NULL };
     mail_resolution_pack(&packed, &resolution);
     buf_clear(&state->options);
-    translation_options(&state->node_options, &packed, &state->options);
+    ops_options(buf_span(&state->node_options), buf_span(&packed), &state->options);
+    state->options.failed = state->options.failed || packed.failed;
     buf_free(&packed);
     if (state->options.failed)
         return no_memory(err);
@@ -206,6 +209,7 @@ static int resolve_one(struct db *db, const struct gateway *gateway, struct targ
         *err = ERR_CLEAR;
         return 0;
     }
+    target->is_postmaster = owner.postmaster;
     if (owner.postmaster) {
         (void)snprintf(target->address, sizeof target->address, "%s", gateway->conf->connector.postmaster);
         return 0;
@@ -221,7 +225,23 @@ static int resolve_one(struct db *db, const struct gateway *gateway, struct targ
     return failed ? no_memory(err) : 0;
 }
 
-/* Only an answer is looked up: one that says so, or whose subject does. */
+/* Answers go where the sender wanted them, if that is an address. */
+static int answer_to(struct target *target, struct span reply_to, struct err *err)
+{
+    struct mailkey key;
+    struct buf address = { .at = NULL };
+    if (reply_to.size == 0 || target->address[0] == '\0' || mailkey_of(reply_to, &key, NULL) == -1)
+        return 0;
+    mailkey_write(&key, &address);
+    if (!address.failed)
+        span_to_text(buf_span(&address), target->address, sizeof target->address);
+    bool failed = address.failed;
+    buf_free(&address);
+    return failed ? no_memory(err) : 0;
+}
+
+/* Only an answer is looked up: one that says so, or whose subject does. Not one to the postmaster's address: senders
+ * without an address of their own share it, and a subject like another's would send the answer to a stranger. */
 static int find_answered(struct db *db, struct translation *translation, struct err *err)
 {
     struct to_mail *state = translation->state;
@@ -234,7 +254,7 @@ static int find_answered(struct db *db, struct translation *translation, struct 
         correlation_stamp(head->stamp_us, &stamp);
     bool says_so = head->is_reply || (head->subject.size > 0 && subject.size < span_trim(head->subject).size);
     int found = 0;
-    if (says_so && state->target_count == 1 && state->targets[0].is_host) {
+    if (says_so && state->target_count == 1 && state->targets[0].is_host && !state->targets[0].is_postmaster) {
         struct host_address_text host = host_address_text(
             (struct host_address){ .node = state->current.from_node, .user = state->current.from_user });
         struct host_address_text proxy = host_address_text(state->targets[0].host);
@@ -245,8 +265,8 @@ static int find_answered(struct db *db, struct translation *translation, struct 
     buf_free(&stamp);
     buf_free(&subject);
     state->answers = found == 1;
-    if (found == 1 && state->correlation.reply_to.size > 0 && state->targets[0].address[0] != '\0')
-        span_to_text(state->correlation.reply_to, state->targets[0].address, sizeof state->targets[0].address);
+    if (found == 1 && answer_to(&state->targets[0], state->correlation.reply_to, err) == -1)
+        return -1;
     return found == -1 ? -1 : failed ? no_memory(err) : 0;
 }
 
@@ -432,20 +452,23 @@ static int begin_file(struct translation *translation, struct err *err)
 {
     struct to_mail *state = translation->state;
     struct gateway *gateway = translation->gateway;
+    struct options options;
     if (read_current(state, err) == -1)
         return -1;
     const struct conf_link *link = border_link(&gateway->border, state->current.from_node);
     if (check_origin(translation, err) == -1)
         return -1;
-    gateway_node_options(gateway, state->current.from_node, link, &state->node_options);
+    gateway_node_options(gateway, state->current.from_node, link, false, &options);
+    buf_clear(&state->node_options);
+    options_pack(&state->node_options, &options);
     buf_clear(&state->plain_options);
-    translation_options(&state->node_options, NULL, &state->plain_options);
+    ops_options(buf_span(&state->node_options), SPAN_EMPTY, &state->plain_options);
     buf_clear(&state->sender);
     border_to_mail(&gateway->border,
                    (struct host_address){ .node = state->current.from_node, .user = state->current.from_user },
                    &state->sender);
     buf_add_u8(&state->sender, '\0');
-    if (state->plain_options.failed || state->sender.failed)
+    if (state->node_options.failed || state->plain_options.failed || state->sender.failed)
         return no_memory(err);
     translation->translator_job = (struct translator_job){ .op = OP_HOST_FACTS,
                                                            .input = hostfiles_at(&state->files, state->file),

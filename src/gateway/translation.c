@@ -4,7 +4,11 @@
  * exactly one queue. A letter for many host users, each of whom gets files of his own, takes several commits: each
  * marks the recipients whose files it holds, the last one removes the letter. Contents larger than a chunk are written
  * before, invisible, piece by piece. What cannot be delivered is reported to the sender in the same commit; what cannot
- * be understood, or reported to nobody, goes into quarantine. A temporary failure leaves the letter where it is.
+ * be understood, reported to nobody or written down goes into quarantine. A temporary failure leaves the letter where
+ * it is.
+ *
+ * A letter and what becomes of it are in memory as a whole. Small ones are bounded by their number; large ones share a
+ * budget and take turns, those behind waiting with their facts alone.
  */
 #include "gateway/translation.h"
 
@@ -22,8 +26,10 @@ enum {
     COMMIT_TOGETHER = TRANSLATIONS_MAX / 2, /* translations that are committed at once while others are made */
     CONTENT_MAX = 256 * 1024 * 1024,        /* of a letter in memory; larger ones go into quarantine */
     CHUNKS_A_JOB = 4,
-    FAILURES_MAX = 1000, /* recipients of one host file that cannot be served */
-    TEMPORARY_RETRY_US = 2000000
+    FAILURES_MAX = 1000,             /* recipients of one host file that cannot be served */
+    LARGE_SIZE = 1024 * 1024,        /* letters up to this size need no turn */
+    LARGE_TOTAL = 512 * 1024 * 1024, /* of large letters in hand and what becomes of them; a larger one goes alone */
+    LARGE_FACTOR = 3                 /* the letter, and about twice as much that is made of it */
 };
 
 /* While more letters wait to be translated than are in hand, a commit may wait for theirs. */
@@ -48,14 +54,17 @@ static void translation_free(struct translation *translation)
 }
 
 static void start_more(struct gateway *gateway, struct pump *pump);
+static void start_large(struct gateway *gateway);
 
 static void finished(struct translation *translation)
 {
     struct gateway *gateway = translation->gateway;
     struct pump *pump = translation->pump;
     gateway->translating--;
+    gateway->large_bytes -= translation->large;
     pump_release(pump, translation->fetch.key);
     translation_free(translation);
+    start_large(gateway);
     start_more(gateway, pump);
 }
 
@@ -120,15 +129,45 @@ static void forget_done(void *arg, const struct err *err)
     struct translation *translation = arg;
     struct pump *pump = translation->pump;
     finished(translation);
-    loop_timer_set(&pump->timer, TEMPORARY_RETRY_US);
+    pump_retry(pump);
 }
 
 /* The letter stays where it is and is tried again: at once when the ledger can be written again, else soon. */
 static void put_back(struct translation *translation, const struct err *err)
 {
-    log_trace(LOG_GATEWAY, err_log_number(err->id), "letter %s waits in %s: %s", translation->fetch.item.id.text,
-              queue_name(translation->pump->queue), err->text);
+    if (err_family(err->id) == ERR_FAMILY_TEMPORARY)
+        log_trace(LOG_GATEWAY, err_log_number(err->id), "letter %s waits in %s: %s", translation->fetch.item.id.text,
+                  queue_name(translation->pump->queue), err->text);
+    else
+        log_err(LOG_GATEWAY, err, "letter %s waits in %s", translation->fetch.item.id.text,
+                queue_name(translation->pump->queue));
     translation->job = (struct store_job){ .work = forget_work, .done = forget_done, .arg = translation };
+    store_write(translation->gateway->store, &translation->job);
+}
+
+static void write_next(struct translation *translation);
+static void go_to_quarantine(struct translation *translation, const char *reason);
+
+static void quarantine_done(void *arg, const struct err *err)
+{
+    (void)err; /* chunks that could not be marked are marked at the next start */
+    struct translation *translation = arg;
+    char reason[ERR_TEXT_SIZE];
+    (void)snprintf(reason, sizeof reason, "%s", translation->reason);
+    go_to_quarantine(translation, reason);
+    write_next(translation);
+}
+
+/* A read or write of the ledger failed. What would fail the same way for ever, in this letter only, goes into
+ * quarantine; where not even that can be written down, the letter stays. */
+static void ledger_failed(struct translation *translation, const struct err *err)
+{
+    if (err_family(err->id) == ERR_FAMILY_TEMPORARY || translation->quarantine) {
+        put_back(translation, err);
+        return;
+    }
+    (void)snprintf(translation->reason, sizeof translation->reason, "%s", err->text);
+    translation->job = (struct store_job){ .work = forget_work, .done = quarantine_done, .arg = translation };
     store_write(translation->gateway->store, &translation->job);
 }
 
@@ -139,7 +178,7 @@ static void commit_done(void *arg, const struct err *err)
     const struct item *item = &translation->fetch.item;
     gateway->committing--;
     if (err != NULL && err->id != ERR_NOT_FOUND) {
-        put_back(translation, err);
+        ledger_failed(translation, err);
         return;
     }
     FAILPOINT("translate.committed");
@@ -153,6 +192,9 @@ static void commit_done(void *arg, const struct err *err)
         output_arrived(gateway, output);
     }
     if (partial) {
+        /* also here: a translator that dies from now on makes us begin anew with the others only */
+        for (size_t i = 0; i < translation->output_count; i++)
+            translation->fetch.item.recipients[translation->outputs[i].served].state = RECIPIENT_DONE;
         translation_drop(translation, 0);
         translation->partial = false;
         translation->delivered = true;
@@ -186,13 +228,11 @@ static int chunks_work(struct db *db, void *arg, struct err *err)
     return 0;
 }
 
-static void write_next(struct translation *translation);
-
 static void chunks_done(void *arg, const struct err *err)
 {
     struct translation *translation = arg;
     if (err != NULL) {
-        put_back(translation, err);
+        ledger_failed(translation, err);
         return;
     }
     translation->chunk_at += CHUNKS_A_JOB;
@@ -357,8 +397,8 @@ static void piece_read(void *arg, struct span piece, const struct err *err)
     struct translation *translation = arg;
     buf_add_span(&translation->content, piece);
     if (err != NULL || translation->content.failed) {
-        put_back(translation,
-                 err != NULL ? err : &(struct err){ .id = ERR_NO_MEMORY, .text = "out of memory for a letter" });
+        ledger_failed(translation,
+                      err != NULL ? err : &(struct err){ .id = ERR_NO_MEMORY, .text = "out of memory for a letter" });
         return;
     }
     if (piece.size == 0) {
@@ -368,30 +408,88 @@ static void piece_read(void *arg, struct span piece, const struct err *err)
     fetch_read(&translation->fetch, translation->content.size, piece_read);
 }
 
+static void read_all(struct translation *translation)
+{
+    (void)buf_reserve(&translation->content, (size_t)translation->fetch.item.size + 1);
+    fetch_read(&translation->fetch, 0, piece_read);
+}
+
+static bool fits(const struct gateway *gateway, const struct translation *translation)
+{
+    return gateway->large_bytes == 0 || gateway->large_bytes + translation->large <= LARGE_TOTAL;
+}
+
+/* Those that have waited longest first, as many as there is memory for. */
+static void start_large(struct gateway *gateway)
+{
+    while (gateway->large_first != NULL && (gateway->draining || fits(gateway, gateway->large_first))) {
+        struct translation *translation = gateway->large_first;
+        gateway->large_first = translation->next_large;
+        gateway->large_bytes += translation->large;
+        gateway->translating++;
+        if (gateway->draining)
+            finished(translation); /* after the next start */
+        else
+            read_all(translation);
+    }
+}
+
+/* A large letter that there is no memory for holds up no other: it does not count as one that is in hand. */
+static void wait_for_turn(struct translation *translation)
+{
+    struct translation **last = &translation->gateway->large_first;
+    while (*last != NULL)
+        last = &(*last)->next_large;
+    *last = translation;
+    translation->next_large = NULL;
+    buf_free(&translation->fetch.piece);
+    translation->gateway->translating--;
+    start_more(translation->gateway, translation->pump);
+}
+
+static void take_turn(struct translation *translation)
+{
+    struct gateway *gateway = translation->gateway;
+    if (translation->fetch.item.size > LARGE_SIZE) {
+        translation->large = translation->fetch.item.size * LARGE_FACTOR;
+        if (gateway->large_first != NULL || !fits(gateway, translation)) {
+            wait_for_turn(translation);
+            return;
+        }
+        gateway->large_bytes += translation->large;
+    }
+    read_all(translation);
+}
+
 static void loaded(void *arg, const struct err *err)
 {
     struct translation *translation = arg;
+    struct gateway *gateway = translation->gateway;
     struct fetch *fetch = &translation->fetch;
-    if (err != NULL) {
+    if (err != NULL && fetch->found) {
+        ledger_failed(translation, err);
+    } else if (err != NULL) {
         put_back(translation, err);
     } else if (!fetch->found || fetch->item.state != ITEM_READY || fetch->item.due_us > clock_now()) {
         finished(translation);
+        clockback_look(gateway);
     } else if (fetch->item.size > CONTENT_MAX) {
         go_to_quarantine(translation, "the letter is larger than this connector translates");
         write_next(translation);
     } else {
-        (void)buf_reserve(&translation->content, (size_t)fetch->item.size + 1);
-        fetch_read(fetch, 0, piece_read);
+        take_turn(translation);
     }
 }
 
+/* Only files for hosts have NJE job ids: without one the other direction goes on. */
 static bool may_start(struct gateway *gateway, const struct pump *pump)
 {
+    bool to_host = pump->queue == QUEUE_MAIL_IN;
     if (gateway->translating >= TRANSLATIONS_MAX || gateway->draining || !store_writable(gateway->store) ||
-        gateway->job_id_count == 0)
+        (to_host && gateway->job_id_count == 0))
         return false;
     struct err err;
-    return gateway_accepts(gateway, pump->queue == QUEUE_HOST_IN ? QUEUE_MAIL_OUT : QUEUE_HOST_OUT, &err) == 0;
+    return gateway_accepts(gateway, to_host ? QUEUE_HOST_OUT : QUEUE_MAIL_OUT, &err) == 0;
 }
 
 static void start_more(struct gateway *gateway, struct pump *pump)

@@ -11,6 +11,8 @@ struct translation {
     struct pump *pump;
     struct fetch fetch;
     struct buf content;
+    uint64_t large;                 /* what it counts for among the large letters; 0: it is small */
+    struct translation *next_large; /* behind it, waiting for its turn */
     /* Makes the outputs and failures, then calls translation_finish. Called again after a translator died. */
     void (*begin)(struct translation *translation);
     /* More facts of the commit; NULL: none. In the ledger's thread. */

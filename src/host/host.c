@@ -130,7 +130,7 @@ static void confirmed(void *owner, struct nje_link *link, int stream)
 {
     (void)owner;
     (void)link;
-    log_trace(LOG_NJE, 0, "stream %d: the neighbour has our acknowledgement", stream);
+    log_trace(LOG_NJE, 23725, "stream %d: the neighbour has our acknowledgement", stream);
 }
 
 /* --- sending --- */

@@ -359,6 +359,8 @@ static void take_leaf(struct taking *taking, const struct mime_entity *entity, u
         take_file(taking, entity);
     else if (mode == TAKE_ALL)
         take_text(taking, entity);
+    else if (mime_is(entity, "text", "html"))
+        taking->letter->head.html_left_out = true;
 }
 
 static void take_entity(struct taking *taking, struct span bytes, bool digest, unsigned depth, enum taking_mode mode)

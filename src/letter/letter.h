@@ -73,6 +73,7 @@ struct letter_head {
     bool auto_submitted;     /* Auto-Submitted: other than no */
     bool bulk;               /* List-Id, Precedence: bulk, list or junk */
     bool has_envelope;
+    bool html_left_out;        /* beside the plain text that is the body */
     struct span report_type;   /* multipart/report: "delivery-status", "disposition-notification" ...; else empty */
     struct span report_about;  /* Message-ID of what a report speaks of */
     struct span report_action; /* "failed", "delivered", "displayed" ...: of the first recipient it names */

@@ -431,6 +431,19 @@ static struct letter_head facts_of(const char *name, struct buf *packed, struct 
     return facts->letters[0];
 }
 
+static void what_is_left_out_is_known(void **state)
+{
+    (void)state;
+    struct buf packed = { 0 };
+    struct facts facts;
+    assert_true(facts_of("alternative.eml", &packed, &facts).html_left_out);
+    facts_release(&facts);
+    buf_clear(&packed);
+    assert_false(facts_of("people.eml", &packed, &facts).html_left_out);
+    facts_release(&facts);
+    buf_free(&packed);
+}
+
 static void who_wrote_and_to_whom(void **state)
 {
     (void)state;
@@ -492,6 +505,7 @@ int main(void)
         cmocka_unit_test(attachments_may_be_kept_back),
         cmocka_unit_test(a_crafted_parameter_name_holds_nothing_up),
         cmocka_unit_test(every_size_of_body),
+        cmocka_unit_test(what_is_left_out_is_known),
         cmocka_unit_test(who_wrote_and_to_whom),
         cmocka_unit_test(a_report_says_what_it_is_about),
     };

@@ -62,7 +62,7 @@ static void sign_off(struct nje_session *session)
     buf_clear(&session->block);
     nje_block_put(&session->block, buf_span(&session->payload));
     nje_session_last_words(session);
-    log_info(LOG_NJE, 0, "link %s: signed off from %s", session->link->node.text, session->peer);
+    log_info(LOG_NJE, 23701, "link %s: signed off from %s", session->link->node.text, session->peer);
     nje_session_end(session, NULL);
 }
 

@@ -89,7 +89,8 @@ void nje_link_dial(void *arg)
                 log_err(LOG_NJE, &err, "link %s", link->node.text);
             loop_timer_set(&link->dial_timer, link->retry_us);
         } else if (log_once_clear(&link->quiet)) {
-            log_info(LOG_NJE, 0, "link %s: listening on %s again", link->node.text, nje_listen_text(link->listener));
+            log_info(LOG_NJE, 23715, "link %s: listening on %s again", link->node.text,
+                     nje_listen_text(link->listener));
         }
     }
     if (!may_dial(link) || link->up != NULL || link->trial != NULL || link->candidate != NULL ||
@@ -148,7 +149,7 @@ uint8_t nje_link_opened(struct nje_link *link, int fd, const struct sockaddr_sto
     if (link->candidate != NULL) /* the neighbour opened again before its sign-on: the older one is dead over there */
         nje_session_end(link->candidate, NULL);
     if (link->trial != NULL && link->trial->step <= NJE_STEP_AWAIT_ACK) {
-        log_info(LOG_NJE, 0, "link %s: the neighbour is dialling too; its connection is taken and ours dropped",
+        log_info(LOG_NJE, 23716, "link %s: the neighbour is dialling too; its connection is taken and ours dropped",
                  link->node.text);
         nje_session_end(link->trial, NULL);
     }
@@ -199,7 +200,7 @@ bool nje_link_signed_on(struct nje_link *link, struct nje_session *session)
     nje_session_release(session);
     if (!alive)
         return false;
-    log_info(LOG_NJE, 0, "link %s: signed on with %s (%s), buffer size %u", link->node.text, session->peer,
+    log_info(LOG_NJE, 23700, "link %s: signed on with %s (%s), buffer size %u", link->node.text, session->peer,
              session->dialled ? "we dialled" : "it dialled", session->buffer);
     return true;
 }

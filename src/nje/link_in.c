@@ -310,7 +310,7 @@ static int commit(struct nje_session *session, struct nje_in *in, struct err *er
     if (EVP_DigestFinal_ex(in->sha, in->facts.sha256, &size) != 1 || size != sizeof in->facts.sha256)
         return err_set(err, ERR_BUG, "the checksum of a file cannot be made");
     in->state = NJE_IN_COMMITTING;
-    log_info(LOG_NJE, 0, "link %s: received job %u %s from %s(%s), %u records, stream %d%s%s", link->node.text,
+    log_info(LOG_NJE, 23712, "link %s: received job %u %s from %s(%s), %u records, stream %d%s%s", link->node.text,
              in->facts.job.job_id, in->facts.job.job_name, in->facts.job.origin_node.text,
              in->facts.job.origin_user.text, in->facts.records, in->stream,
              in->facts.headers_bad ? "; its headers cannot be understood: " : "", in->facts.why_bad);
@@ -332,7 +332,8 @@ static int stray(struct nje_in *in, const struct nje_record *record, struct err 
 
 static void given_up(struct nje_in *in, const char *how)
 {
-    log_info(LOG_NJE, 0, "link %s: the neighbour gave up job %u from %s(%s) on stream %d (%s); it will send it again",
+    log_info(LOG_NJE, 23714,
+             "link %s: the neighbour gave up job %u from %s(%s) on stream %d (%s); it will send it again",
              in->link->node.text, in->facts.job.job_id, in->facts.job.origin_node.text, in->facts.job.origin_user.text,
              in->stream, how);
     abandon(in);

@@ -411,7 +411,7 @@ void nje_out_refused(struct nje_session *session, uint8_t rcb)
         cancel_over(out);
         break;
     default:
-        log_trace(LOG_NJE, 0, "link %s: B0 for stream %d, on which nothing goes", link->node.text, out->stream);
+        log_trace(LOG_NJE, 23721, "link %s: B0 for stream %d, on which nothing goes", link->node.text, out->stream);
         break;
     }
 }
@@ -432,12 +432,12 @@ int nje_out_acknowledged(struct nje_session *session, uint8_t rcb, struct err *e
     case NJE_OUT_SENDING:
         return err_set(err, ERR_PROTOCOL, "the neighbour acknowledges file %s before its end", out->file.name);
     default:
-        log_trace(LOG_NJE, 0, "link %s: C0 for stream %d, on which nothing went", link->node.text, out->stream);
+        log_trace(LOG_NJE, 23722, "link %s: C0 for stream %d, on which nothing went", link->node.text, out->stream);
         return 0;
     }
     FAILPOINT("nje.out.c0-received");
     loop_timer_unset(&out->timer);
-    log_info(LOG_NJE, 0, "link %s: sent file %s, job %u from %s(%s) to %s(%s)", link->node.text, out->file.name,
+    log_info(LOG_NJE, 23723, "link %s: sent file %s, job %u from %s(%s) to %s(%s)", link->node.text, out->file.name,
              out->file.job.job_id, out->file.job.origin_node.text, out->file.job.origin_user.text,
              out->file.dataset.node.text, out->file.dataset.user.text);
     link->files_out++;

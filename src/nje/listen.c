@@ -51,7 +51,7 @@ static void pending_free(struct pending *pending)
         break;
     }
     if (log_once_clear(&listener->crowded))
-        log_info(LOG_NJE, 0, "%s takes connections again", listener->bound);
+        log_info(LOG_NJE, 23717, "%s takes connections again", listener->bound);
     loop_timer_free(&pending->timer);
     if (pending->readable != NULL)
         event_free(pending->readable);
@@ -157,7 +157,7 @@ static void pending_readable(evutil_socket_t fd, short what, void *arg)
     if (got <= 0) { /* port scanners and health checks come and go */
         char peer[RESOLVE_TEXT_MAX];
         resolve_text((const struct sockaddr *)&pending->address, peer);
-        log_trace(LOG_NJE, 0, "%s closed its connection to %s before its OPEN", peer, pending->listener->bound);
+        log_trace(LOG_NJE, 23718, "%s closed its connection to %s before its OPEN", peer, pending->listener->bound);
         pending_free(pending);
         return;
     }
@@ -237,7 +237,7 @@ static void accept_again(void *arg)
     struct nje_listener *listener = arg;
     (void)evconnlistener_enable(listener->event);
     if (log_once_clear(&listener->starved))
-        log_info(LOG_NJE, 0, "%s tries to take connections again", listener->bound);
+        log_info(LOG_NJE, 23719, "%s tries to take connections again", listener->bound);
 }
 
 static void listener_free(struct nje_listener *listener)

@@ -213,13 +213,13 @@ static void general(struct nje_session *session, const struct nje_record *record
 {
     char letter = nje_general_letter(record->srcb);
     if (record->srcb == NJE_SIGN_OFF) {
-        log_info(LOG_NJE, 0, "link %s: the neighbour at %s signed off", session->link->node.text, session->peer);
+        log_info(LOG_NJE, 23702, "link %s: the neighbour at %s signed off", session->link->node.text, session->peer);
         nje_session_end(session, NULL);
     } else if (record->srcb == NJE_INITIAL || record->srcb == NJE_RESPONSE) {
         end_protocol(session, bytes, "a sign-on record after sign-on");
     } else {
         /* path manager records, of JES2 only */
-        log_trace(LOG_NJE, 0, "link %s: general record %c (X'%02X') ignored", session->link->node.text, letter,
+        log_trace(LOG_NJE, 23724, "link %s: general record %c (X'%02X') ignored", session->link->node.text, letter,
                   record->srcb);
     }
 }

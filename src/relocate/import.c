@@ -376,7 +376,7 @@ static int sync_folder_of(const char *path)
 static int publish(struct importing *importing, struct err *err)
 {
     char log[PATH_MAX + 32];
-    if (db_checkpoint(importing->db, true, err) == -1)
+    if (db_checkpoint(importing->db, DB_CHECKPOINT_WAIT, err) == -1)
         return -1;
     db_close(importing->db);
     importing->db = NULL;

@@ -74,7 +74,7 @@ void smtp_client_connected(struct smtp_client *client)
 {
     client->figures.relay_down = false;
     if (log_once_clear(&client->down))
-        log_info(LOG_SMTP, 0, "the relay %s answers again", client->options.relay);
+        log_info(LOG_SMTP, 22471, "the relay %s answers again", client->options.relay);
 }
 
 void smtp_client_failed(struct smtp_client *client, const char *why)

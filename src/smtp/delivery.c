@@ -63,7 +63,7 @@ void smtp_finish_letter(struct smtp_slot *slot)
         client->figures.deferred += result->outcome == SMTP_TEMPORARY;
         client->figures.refused += result->outcome == SMTP_PERMANENT;
         if (result->outcome == SMTP_ACCEPTED)
-            log_trace(LOG_SMTP, 0, "%s: <%s> accepted: %s", slot->letter.name, slot->letter.recipients[i],
+            log_trace(LOG_SMTP, 22466, "%s: <%s> accepted: %s", slot->letter.name, slot->letter.recipients[i],
                       result->text);
         else
             log_info(LOG_SMTP,

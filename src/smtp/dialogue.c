@@ -21,11 +21,21 @@ void smtp_say(struct smtp_session *session, int code, const char *enhanced, cons
     buf_printf(&session->out, "%d %s%s%s\r\n", code, enhanced, enhanced[0] != '\0' ? " " : "", text);
 }
 
+/* What only the operator can mend has words for him: they are in the log, under the number that the client is told. */
+static bool is_internal(const struct err *err)
+{
+    return err_family(err->id) == ERR_FAMILY_BUG || err->id == ERR_STORE_IO || err->id == ERR_DISK_FULL ||
+           err->id == ERR_NO_MEMORY;
+}
+
 /* One answer for one recipient (LMTP) or for the letter. Texts of the sink may hold anything. */
 static void say_err(struct smtp_session *session, const struct err *err)
 {
     char text[ERR_TEXT_SIZE];
-    span_to_text(span_text(err->text[0] != '\0' ? err->text : err_host_text(err->id)), text, sizeof text);
+    bool ours = err->text[0] == '\0' || is_internal(err);
+    span_to_text(span_text(ours ? err_host_text(err->id) : err->text), text, sizeof text);
+    if (is_internal(err))
+        (void)snprintf(text, sizeof text, "%s (log message %05d)", err_host_text(err->id), err_log_number(err->id));
     for (char *at = text; *at != '\0'; at++)
         if (*at < 32 || *at > 126)
             *at = '?';
@@ -82,7 +92,7 @@ void smtp_answer_letter(struct smtp_session *session, const char *id, const stru
     } else {
         session->shared->figures.accepted++;
         session->bad_commands = 0;
-        log_trace(LOG_SMTP, 0, "%s: %s taken, from <%s>, %zu recipients", session->client, queued, session->sender,
+        log_trace(LOG_SMTP, 22476, "%s: %s taken, from <%s>, %zu recipients", session->client, queued, session->sender,
                   session->recipient_count);
         session->said_250 = true;
         FAILPOINT("smtp.in.before-250");
@@ -227,6 +237,8 @@ static void mail(struct smtp_session *session, struct span argument)
     else
         (void)shared->sink.mail(shared->sink.owner, session->sender, &err);
     if (err.id != ERR_NONE) {
+        if (err_family(err.id) == ERR_FAMILY_BUG)
+            log_err(LOG_SMTP, &err, "%s: sender <%s> not taken", session->client, session->sender);
         say_err(session, &err);
         return;
     }
@@ -300,6 +312,8 @@ static void data(struct smtp_session *session, struct span argument, bool more)
         smtp_say(session, 503, "5.5.1", session->has_mail ? "no recipient was accepted" : "say MAIL first");
     else if (begin_letter(session, &err) == -1) {
         session->shared->figures.refused++;
+        if (err_family(err.id) == ERR_FAMILY_BUG)
+            log_err(LOG_SMTP, &err, "%s: letter from <%s> not begun", session->client, session->sender);
         say_err(session, &err);
         smtp_forget_envelope(session);
     } else

@@ -85,7 +85,7 @@ static void session_left(struct smtp_shared *shared)
     if (server->accepting || shared->figures.sessions >= server->max_sessions)
         return;
     if (log_once_clear(&server->full))
-        log_info(LOG_SMTP, 0, "there is room for further sessions again");
+        log_info(LOG_SMTP, 22472, "there is room for further sessions again");
     set_accepting(server, true);
 }
 
@@ -135,7 +135,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
         int client = accept4(fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (client != -1) {
             if (log_once_clear(&server->starved))
-                log_info(LOG_SMTP, 0, "clients are let in again");
+                log_info(LOG_SMTP, 22473, "clients are let in again");
             take_client(listener, client, &address);
             if (server->shared.figures.sessions >= server->max_sessions) {
                 set_accepting(server, false);

@@ -355,6 +355,8 @@ static void limits(void **state)
     assert_non_null(strstr((char *)fixture.heard.at, "\r\n421 4.7.0 too many bad commands\r\n"));
 }
 
+#define NO_ROOM "452 4.3.1 The connector has no room at the moment; it will be tried again. (log message 56119)\r\n"
+
 static void what_the_sink_says_is_answered(void **state)
 {
     (void)state;
@@ -362,7 +364,7 @@ static void what_the_sink_says_is_answered(void **state)
     say_hello();
     fixture.sink.mail_fails = ERR_DISK_FULL;
     tell("MAIL FROM:<a@b.example>\r\n");
-    hear("452 4.3.1 as the test wanted\r\n");
+    hear(NO_ROOM);
     fixture.sink.mail_fails = ERR_NONE;
     fixture.sink.begin_fails = ERR_BUSY;
     tell(ENVELOPE);
@@ -372,12 +374,31 @@ static void what_the_sink_says_is_answered(void **state)
     tell(ENVELOPE);
     hear(ENVELOPE_OK);
     tell("a\r\n.\r\n");
-    hear("452 4.3.1 as the test wanted\r\n");
+    hear(NO_ROOM);
     fixture.sink.commit_fails = ERR_NONE;
     tell(ENVELOPE);
     hear(ENVELOPE_OK);
     tell("a\r\n.\r\n");
     hear(QUEUED);
+}
+
+static void what_is_wrong_inside_is_not_shown_to_strangers(void **state)
+{
+    (void)state;
+    start(true);
+    tell("LHLO client.example\r\n");
+    run();
+    buf_clear(&fixture.heard);
+    fixture.sink.commit_fails = ERR_BUG;
+    tell("MAIL FROM:<a@b.example>\r\nRCPT TO:<u@vm.example.org>\r\nRCPT TO:<v@vm.example.org>\r\nDATA\r\n");
+    run();
+    buf_clear(&fixture.heard);
+    tell("a\r\n.\r\n");
+    const char *each =
+        "554 5.3.0 The connector could not handle the message; its operator has been told. (log message 00511)\r\n";
+    char both[256];
+    (void)snprintf(both, sizeof both, "%s%s", each, each);
+    hear(both);
 }
 
 static void a_refused_group_costs_no_connection(void **state)
@@ -680,6 +701,7 @@ int main(void)
         TEST(content_is_never_a_command),
         TEST(limits),
         TEST(what_the_sink_says_is_answered),
+        TEST(what_is_wrong_inside_is_not_shown_to_strangers),
         TEST(a_refused_group_costs_no_connection),
         TEST(nothing_is_answered_before_the_commit),
         TEST(letters_of_lost_clients_are_abandoned),

@@ -96,7 +96,7 @@ static void session_free(struct smtp_session *session)
     buf_free(&session->in);
     buf_free(&session->out);
     mem_free(session->recipients);
-    log_trace(LOG_SMTP, 0, "%s: gone", session->client);
+    log_trace(LOG_SMTP, 22474, "%s: gone", session->client);
     mem_free(session);
     shared->figures.sessions--;
     shared->left(shared);
@@ -264,7 +264,7 @@ int smtp_session_new(struct smtp_shared *shared, int fd, const char *client, boo
         session_free(session);
         return err_set(err, ERR_NO_MEMORY, "no memory for a session");
     }
-    log_trace(LOG_SMTP, 0, "%s: connected", session->client);
+    log_trace(LOG_SMTP, 22475, "%s: connected", session->client);
     buf_printf(&session->out, "220 %s %s ready\r\n", shared->host_name, lmtp ? "LMTP" : "ESMTP");
     loop_timer_set(&session->timer, shared->command_us);
     settle(session);

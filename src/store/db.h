@@ -67,9 +67,13 @@ int db_commit(struct db *db, struct err *err);
 void db_rollback(struct db *db);
 bool db_in_transaction(const struct db *db);
 
-/* Moves what was committed from the write-ahead log into the database file. `wait`: also wait for readers and start the
- * log anew. */
-int db_checkpoint(struct db *db, bool wait, struct err *err);
+/* Moves what was committed from the write-ahead log into the database file. */
+enum db_checkpoint {
+    DB_CHECKPOINT_MOVE,    /* as much as readers let go, in whichever thread */
+    DB_CHECKPOINT_RESTART, /* and starts the log anew, where no reader is in the way at this moment */
+    DB_CHECKPOINT_WAIT     /* the same, waiting for readers */
+};
+int db_checkpoint(struct db *db, enum db_checkpoint how, struct err *err);
 /* Bytes in the write-ahead log after the last commit of this connection. */
 uint64_t db_wal_bytes(const struct db *db);
 

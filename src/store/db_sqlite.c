@@ -15,7 +15,8 @@
 enum {
     STATEMENTS_MAX = 256, /* power of two; more than there are SQL texts in the program */
     PAGE_SIZE = 4096,
-    CACHE_KIB = 16384
+    CACHE_KIB = 16384,
+    BUSY_WAIT_MS = 10000 /* for another process, or what only one may do at a time */
 };
 
 struct cached {
@@ -87,7 +88,7 @@ int db_open(const struct db_options *options, struct db **db_r, struct err *err)
         return -1;
     }
     (void)sqlite3_extended_result_codes(db->sqlite, 1);
-    (void)sqlite3_busy_timeout(db->sqlite, 10000);
+    (void)sqlite3_busy_timeout(db->sqlite, BUSY_WAIT_MS);
     char pragmas[512];
     /* page_size only acts on a new database. The checkpoint has a thread of its own; see store.c. */
     (void)snprintf(
@@ -319,10 +320,14 @@ bool db_in_transaction(const struct db *db)
     return sqlite3_get_autocommit(db->sqlite) == 0;
 }
 
-int db_checkpoint(struct db *db, bool wait, struct err *err)
+int db_checkpoint(struct db *db, enum db_checkpoint how, struct err *err)
 {
-    int code = sqlite3_wal_checkpoint_v2(db->sqlite, NULL, wait ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE,
-                                         NULL, NULL);
+    int mode = how == DB_CHECKPOINT_MOVE ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
+    if (how == DB_CHECKPOINT_RESTART)
+        (void)sqlite3_busy_timeout(db->sqlite, 0);
+    int code = sqlite3_wal_checkpoint_v2(db->sqlite, NULL, mode, NULL, NULL);
+    if (how == DB_CHECKPOINT_RESTART)
+        (void)sqlite3_busy_timeout(db->sqlite, BUSY_WAIT_MS);
     if (code == SQLITE_OK || (code & 0xFF) == SQLITE_BUSY)
         return 0;
     return failed(db, err, "checkpoint");

@@ -47,36 +47,37 @@ int njefile_sent(struct db *db, const struct njefile_sent *sent, int64_t now_us,
                : 0;
 }
 
-static int next_job_id(struct db *db, const char *node, unsigned *job_id_r, struct err *err)
+/* 1: *job_id_r is nobody's. 0: a file with that id still waits. */
+static int try_job_id(struct db *db, const char *node, unsigned *job_id_r, struct err *err)
 {
     char name[32];
+    int64_t number = 0;
+    int64_t held = 0;
     (void)snprintf(name, sizeof name, "job:%s", node);
-    for (int tries = 0; tries < JOB_ID_MAX; tries++) {
-        int64_t number = 0;
-        int64_t held = 0;
-        if (sequence_reserve(db, name, 0, 1, &number, err) == -1)
-            return -1;
-        unsigned job_id = (unsigned)(number % JOB_ID_MAX) + 1;
-        /* held: a file with that id still waits */
-        if (db_one_int(db, &held, err,
-                       "SELECT count(*) FROM nje_sent s JOIN item i ON i.id = s.item"
-                       " WHERE s.node = ?1 AND s.job_id = ?2 AND i.queue <> 0",
-                       "ti", node, (int64_t)job_id) == -1)
-            return -1;
-        if (held == 0) {
-            *job_id_r = job_id;
-            return 0;
-        }
-    }
-    return err_set(err, ERR_BUSY, "all %d job ids of node %s belong to files that still wait", JOB_ID_MAX, node);
+    if (sequence_reserve(db, name, 0, 1, &number, err) == -1)
+        return -1;
+    *job_id_r = (unsigned)(number % JOB_ID_MAX) + 1;
+    if (db_one_int(db, &held, err,
+                   "SELECT count(*) FROM nje_sent s JOIN item i ON i.id = s.item"
+                   " WHERE s.node = ?1 AND s.job_id = ?2 AND i.queue <> 0",
+                   "ti", node, (int64_t)*job_id_r) == -1)
+        return -1;
+    return held == 0;
 }
 
-int njefile_job_ids(struct db *db, const char *node, size_t count, unsigned *job_ids_r, struct err *err)
+int njefile_job_ids(struct db *db, const char *node, size_t count, unsigned *job_ids_r, size_t *count_r,
+                    struct err *err)
 {
-    for (size_t i = 0; i < count; i++)
-        if (next_job_id(db, node, &job_ids_r[i], err) == -1)
+    *count_r = 0;
+    for (int tries = 0; tries < JOB_ID_MAX && *count_r < count; tries++) { /* once round: none of them twice */
+        int is_free = try_job_id(db, node, &job_ids_r[*count_r], err);
+        if (is_free == -1)
             return -1;
-    return 0;
+        *count_r += is_free == 1 ? 1 : 0;
+    }
+    return *count_r > 0
+               ? 0
+               : err_set(err, ERR_BUSY, "all %d job ids of node %s belong to files that still wait", JOB_ID_MAX, node);
 }
 
 int64_t njefile_purge(struct db *db, int64_t before_us, size_t limit, struct err *err)

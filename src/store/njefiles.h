@@ -34,8 +34,10 @@ struct njefile_sent {
     struct span sender; /* who gets a report */
 };
 int njefile_sent(struct db *db, const struct njefile_sent *sent, int64_t now_us, struct err *err);
-/* The next `count` job ids (1-9999) of this node, skipping those in use by files still queued. */
-int njefile_job_ids(struct db *db, const char *node, size_t count, unsigned *job_ids_r, struct err *err);
+/* The next job ids (1-9999) of this node, skipping those in use by files still queued: `count` of them, fewer where
+ * there are no more. BUSY: none. */
+int njefile_job_ids(struct db *db, const char *node, size_t count, unsigned *job_ids_r, size_t *count_r,
+                    struct err *err);
 
 /* Deletes at most `limit` rows of each table older than `before_us` (unsure ones too: a neighbour that has been away
  * that long starts anew); returns how many. */

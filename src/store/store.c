@@ -210,7 +210,7 @@ static void note_outcome(struct store *store, int result, const struct err *err)
             log_info(LOG_STORE, 56120, "the ledger can be written again");
         if (atomic_exchange(&store->restart_due, false)) {
             struct err ignored;
-            (void)db_checkpoint(store->writer, true, &ignored);
+            (void)db_checkpoint(store->writer, DB_CHECKPOINT_RESTART, &ignored); /* else with a later commit */
         } else if (wal_bytes > CHECKPOINT_BYTES) {
             (void)pthread_mutex_lock(&store->lock);
             store->checkpoint_due = true;
@@ -336,7 +336,7 @@ static void *checkpoint_loop(void *arg)
         store->checkpoint_due = false;
         (void)pthread_mutex_unlock(&store->lock);
         struct err err = ERR_CLEAR;
-        if (db_checkpoint(store->checkpointer, false, &err) == -1)
+        if (db_checkpoint(store->checkpointer, DB_CHECKPOINT_MOVE, &err) == -1)
             log_trace(LOG_STORE, err_log_number(err.id), "checkpoint: %s", err.text); /* the log keeps everything */
         else
             atomic_store(&store->restart_due, true);

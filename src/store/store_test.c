@@ -234,7 +234,8 @@ static void job_ids_cycle_and_skip_those_in_use(void **state)
     struct db *db = store_db(store);
     struct err err = ERR_CLEAR;
     unsigned job_id = 0;
-    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &err), 0);
+    size_t count = 0;
+    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &count, &err), 0);
     assert_int_equal(job_id, 1);
     struct item waiting = an_item(QUEUE_HOST_OUT, "MICROSFT(X0000001)");
     assert_int_equal(item_insert(db, &waiting, SPAN_EMPTY, 0, &err), 0);
@@ -247,13 +248,48 @@ static void job_ids_cycle_and_skip_those_in_use(void **state)
                                  .letter = waiting.id,
                                  .sender = SPAN_EMPTY };
     assert_int_equal(njefile_sent(db, &sent, 1, &err), 0);
-    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &err), 0);
+    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &count, &err), 0);
     assert_int_equal(job_id, 3);
     assert_int_equal(sequence_raise(db, "job:MICROSFT", 9998, &err), 0);
-    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &err), 0);
+    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &count, &err), 0);
     assert_int_equal(job_id, 9999);
-    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &err), 0);
+    assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &count, &err), 0);
     assert_int_equal(job_id, 1);
+    store_close(store);
+    place_remove(place);
+}
+
+static void two_files_that_wait_never_share_a_job_id(void **state)
+{
+    enum { IDS = 9999, FREE = 2, WANTED = 5 };
+    (void)state;
+    struct place place = place_new();
+    struct store *store = open_tool(place);
+    struct db *db = store_db(store);
+    struct err err = ERR_CLEAR;
+    unsigned job_ids[WANTED];
+    size_t count = 0;
+    struct item waiting = an_item(QUEUE_HOST_OUT, "MICROSFT(X0000001)");
+    assert_int_equal(item_insert(db, &waiting, SPAN_EMPTY, 0, &err), 0);
+    struct njefile_sent sent = { .node = "MICROSFT",
+                                 .link = "M",
+                                 .origin = "",
+                                 .destination = "",
+                                 .item = waiting.id,
+                                 .letter = waiting.id,
+                                 .sender = SPAN_EMPTY };
+    assert_int_equal(db_begin(db, &err), 0);
+    for (sent.job_id = 1; sent.job_id <= IDS - FREE; sent.job_id++)
+        assert_int_equal(njefile_sent(db, &sent, 1, &err), 0);
+    assert_int_equal(njefile_job_ids(db, "MICROSFT", WANTED, job_ids, &count, &err), 0);
+    assert_int_equal(count, FREE);
+    assert_int_equal(job_ids[0], IDS - 1);
+    assert_int_equal(job_ids[1], IDS);
+    for (; sent.job_id <= IDS; sent.job_id++)
+        assert_int_equal(njefile_sent(db, &sent, 1, &err), 0);
+    assert_int_equal(njefile_job_ids(db, "MICROSFT", WANTED, job_ids, &count, &err), -1);
+    assert_int_equal(err.id, ERR_BUSY);
+    assert_int_equal(db_commit(db, &err), 0);
     store_close(store);
     place_remove(place);
 }
@@ -369,6 +405,7 @@ int main(void)
         cmocka_unit_test(sequences_only_grow),
         cmocka_unit_test(a_copy_is_known_only_while_its_acknowledgement_is_unsure),
         cmocka_unit_test(job_ids_cycle_and_skip_those_in_use),
+        cmocka_unit_test(two_files_that_wait_never_share_a_job_id),
         cmocka_unit_test(a_moved_or_newer_ledger_is_refused),
         cmocka_unit_test(one_bad_letter_fails_alone_and_commits_are_shared),
         cmocka_unit_test(only_one_daemon_has_the_ledger),

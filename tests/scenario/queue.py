@@ -19,6 +19,7 @@ from peer.nje import Node  # noqa: E402
 from traffic import OUTSIDE_ADDRESS, letter, note_lines, send_note  # noqa: E402
 
 WAIT = 20.0
+PAGES = 201  # a hundred on each
 NOBODY = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
@@ -171,6 +172,26 @@ def main() -> None:
             ovvm.stop()
             refused(ovvm, 4, "is ovvmd running", "queue", "hold", NOBODY)
             refused(ovvm, 1, "no such letter", "queue", "export", NOBODY, str(ovvm.directory / "none"))
+    with Instance(args.build) as ovvm, tap.case("more letters than one page: all are listed, once, oldest first; of very many "
+                                                "recipients some are shown, and how many there are"):
+        with Client(ovvm.smtp) as client:
+            for number in range(PAGES):
+                check(client.deliver(letter(f"M{number:07}")), "250")
+        until(lambda: depth(ovvm)["host_out"][0] == PAGES, WAIT, "all in host_out")
+        listed = ovvm.ovvm("queue", "list")["items"]
+        same(len({one["id"] for one in listed}), PAGES, "letters listed")
+        same([one["arrived"] for one in listed], sorted(one["arrived"] for one in listed), "their order")
+        text = ovvm.run("queue", "list", "--queue", "host_out").stdout
+        same(sum(line.count(" host_out ") for line in text.splitlines()), PAGES, "lines")
+        same(ovvm.ovvm("queue", "list", "--state", "held")["items"], [], "none of another state")
+        ovvm.stop()
+        with closing(sqlite3.connect(ovvm.state / "ovvm.db")) as db, db:
+            key = db.execute("SELECT max(key) FROM item WHERE queue = 4").fetchone()[0]
+            db.executemany("INSERT INTO recipient VALUES (?, ?, 'MAPLEC1(U)', 0, NULL)", ((key, n) for n in range(1, 5000)))
+        ovvm.start()
+        last = ovvm.ovvm("queue", "list")["items"][-1]
+        same((len(last["recipients"]), last["recipient_count"]), (20, 5000), "recipients shown, and their number")
+        check("and 4980 more" in ovvm.run("queue", "list").stdout, "people are told")
     tap.finish()
 
 

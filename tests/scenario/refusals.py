@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness import HOST, MAILNODE, Instance, Tap, check, free_port, same, start, until  # noqa: E402
 from peer.ebcdic import card  # noqa: E402
-from peer.mail import Client, Sink  # noqa: E402
+from peer.mail import Client, Sink, compose  # noqa: E402
 from peer.nje import Node, Sending  # noqa: E402
 from traffic import (HOST_MAILBOX, HOST_USER, OUTSIDE_ADDRESS, SENDER, letter, note_lines, send_note,  # noqa: E402
                      tokens_of)
@@ -83,6 +83,31 @@ def smtp_door(tap: Tap, ovvm: Instance) -> None:
             reply = client.command(f"RCPT TO:<{recipient}>")
             check(reply.startswith(code) and reason in reply, f"got: {reply}")
             same(client.command(f"RCPT TO:<{HOST_MAILBOX}>")[:3], "250", "reply for a good recipient beside it")
+
+
+def postmaster(tap: Tap, ovvm: Instance, sink: Sink) -> None:
+    forms = ["postmaster", "Postmaster@vm.example.org", f"postmaster@{HOST.lower()}.vm.example.org",
+             f"postmaster@{MAILNODE.lower()}.vm.example.org"]
+    before = len(sink.letters)
+    with tap.case("mail for the postmaster is taken in each form and reaches him as it was written"), \
+            Client(ovvm.smtp) as client:
+        for number, form in enumerate(forms):
+            check(client.deliver(compose(SENDER, [form], f"Help {number}", "TOKEN-M0000400")), f"250 for {form}")
+        got = sink.wait_for(before + len(forms), WAIT)[before:]
+        same({(one.sender, *one.recipients) for one in got}, {(SENDER, "postmaster@example.org")}, "from whom, to whom")
+        check(all(b"TOKEN-M0000400" in one.content and b"Subject: Help" in one.content for one in got), "the text")
+    with tap.case("a letter for the postmaster that comes back is returned, not sent round and round"), \
+            Client(ovvm.smtp) as client:
+        back = compose(SENDER, ["postmaster@vm.example.org"], "Round", "TOKEN-M0000401")
+        back.content = got[0].content
+        check(client.deliver(back), "250")
+        report = sink.wait_for(before + len(forms) + 1, WAIT)[-1]
+        same(report.recipients, [SENDER], "who is told")
+        check(b"5.4.6" in report.content and b"comes back" in report.content, f"the report: {report.body!r}")
+    with tap.case("a stranger's address under another domain is not the postmaster"), Client(ovvm.smtp) as client:
+        client.command(f"MAIL FROM:<{SENDER}>")
+        for form in ("postmaster@elsewhere.example", f"postmaster@{UNLISTED.lower()}.vm.example.org", "postmasters"):
+            check(client.command(f"RCPT TO:<{form}>").startswith("5"), f"refused: {form}")
 
 
 # --- host files that may not pass ---
@@ -249,6 +274,7 @@ def main() -> None:
             smtp_door(tap, ovvm)
             wrong_origins(tap, ovvm, host, oak, sink)
             unknown_users(tap, ovvm, host, sink)
+            postmaster(tap, ovvm, sink)
             one_killed(tap, ovvm, host, sink)
             killed_twice(tap, ovvm, host, sink)
             out_of_memory(tap, ovvm, host, sink)

@@ -199,6 +199,26 @@ def forged(tap: Tap, build: Path) -> None:
         ovvm.wait_empty(WAIT)
 
 
+def shared(tap: Tap, build: Path) -> None:
+    with Sink() as sink, Instance(build, relay=("127.0.0.1", sink.port),
+                                  conf={"addressing": {"registration": "off"}}) as ovvm, \
+            Node(HOST, MAILNODE, connect=("127.0.0.1", ovvm.link_port)) as host, \
+            tap.case("an answer to the address that senders without one share goes to the postmaster, not to a stranger "
+                     "who wrote under the same subject"):
+        letters = []
+        for number in range(2):
+            letters.append(compose(address("OFF", number), [HOST_MAILBOX], "Lunch", f"MARK-OFF-{number}-0",
+                                   id=f"OFF-{number}-0", headers=f"Reply-To: <answers{number}@example.com>\n"))
+        hand_over(ovvm, letters, WAIT)
+        notes = arrived(host, letters, WAIT)
+        proxy = (MAILNODE, "POSTMAST")
+        same({spool.job.origin for spool in notes.values()}, {proxy}, "who they came from")
+        cards = netdata.cms_note(["MARK-R-0-0"], origin=HOST_USER, to=proxy, when=datetime(2026, 11, 24),
+                                 subject="Re: Lunch")
+        host.send_file(cards, origin=HOST_USER, dest=proxy, fn=HOST_USER[1], ft="NOTE")
+        same([one.recipients for one in sink.wait_for(1, WAIT)], [["postmaster@example.org"]], "who got the answer")
+
+
 def main() -> None:
     tap, args = start(__doc__, limit=3600, options=options)
     with Sink() as sink, Instance(args.build, relay=("127.0.0.1", sink.port),
@@ -209,6 +229,7 @@ def main() -> None:
         verp(tap, ovvm, host, args.senders)
         nobody(tap, ovvm, host)
     forged(tap, args.build)
+    shared(tap, args.build)
     tap.finish()
 
 
