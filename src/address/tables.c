@@ -43,6 +43,7 @@ static void set_free(struct table_set *set)
         return;
     ovdfile_free(&set->ovdfile);
     routes_free(&set->routes);
+    access_free(&set->access);
     mem_free(set);
 }
 
@@ -88,6 +89,16 @@ static int read_routes(const struct conf *conf, struct table_set *set, struct er
     return result;
 }
 
+static int read_access(const struct conf *conf, struct table_set *set, struct err *err)
+{
+    struct buf text = { 0 };
+    int result = read_table(conf, "Access.tbl", &text, err);
+    if (result == 0)
+        result = access_parse(buf_span(&text), &set->access, err);
+    buf_free(&text);
+    return result == -1 ? -1 : 0;
+}
+
 static int read_rule(const struct conf *conf, const struct table_set *set, struct rule *rule_r, struct err *err)
 {
     char usual[NAME8_MAX + 8];
@@ -121,7 +132,8 @@ static int read_people(const struct conf *conf, struct candidate *candidate, str
     return result;
 }
 
-/* Ovdfile.dat, Route.tbl and the rule; the people follow, since what is wrong with them stops nothing at the start. */
+/* Ovdfile.dat, Route.tbl, Access.tbl and the rule; the people follow, since what is wrong with them stops nothing at
+ * the start. */
 static int read_tables(const struct conf *conf, struct candidate *candidate_r, struct err *err)
 {
     *candidate_r = (struct candidate){ .set = mem_zero(sizeof *candidate_r->set) };
@@ -129,6 +141,7 @@ static int read_tables(const struct conf *conf, struct candidate *candidate_r, s
         return err_set(err, ERR_NO_MEMORY, "out of memory for the tables");
     candidate_r->set->read_us = clock_now();
     if (read_ovdfile(conf, candidate_r->set, err) == -1 || read_routes(conf, candidate_r->set, err) == -1 ||
+        read_access(conf, candidate_r->set, err) == -1 ||
         read_rule(conf, candidate_r->set, &candidate_r->rule, err) == -1) {
         candidate_free(candidate_r);
         return -1;

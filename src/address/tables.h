@@ -1,4 +1,4 @@
-/* tables: Ovdfile.dat, Route.tbl and people.csv as one generation that is taken over whole or not at all.
+/* tables: Ovdfile.dat, Route.tbl, Access.tbl and people.csv as one generation that is taken over whole or not at all.
  *
  * The files are read at the start and on reload. A set never changes; a reload that succeeds puts another in its place.
  * All in the loop's thread; whoever uses a set gets it anew from tables_current in each call of the loop and keeps no
@@ -7,6 +7,7 @@
 #ifndef OVVM_ADDRESS_TABLES_H
 #define OVVM_ADDRESS_TABLES_H
 
+#include "address/access.h"
 #include "address/ovdfile.h"
 #include "address/peopleload.h"
 #include "address/registry.h"
@@ -20,7 +21,8 @@ struct table_set {
     struct ovdfile ovdfile;
     struct routes routes;
     size_t route_lines; /* of Route.tbl; 0: none, or there is no such file */
-    size_t people;      /* rows of people.csv */
+    struct access access;
+    size_t people; /* rows of people.csv */
     int64_t read_us;
 };
 
@@ -34,9 +36,9 @@ struct tables_options {
     bool active; /* else the ledger is not written: people.csv is only read */
 };
 
-/* Reads all, runs the loop until the people are in the ledger. -1 CONFIG for a wrong Ovdfile.dat or Route.tbl: nothing
- * starts with them. A people.csv that is wrong leaves the ledger's people as they are, and tables_problem says so;
- * where the ledger cannot be written now the answer is -1 with that error. */
+/* Reads all, runs the loop until the people are in the ledger. -1 CONFIG for a wrong Ovdfile.dat, Route.tbl or
+ * Access.tbl: nothing starts with them. A people.csv that is wrong leaves the ledger's people as they are, and
+ * tables_problem says so; where the ledger cannot be written now the answer is -1 with that error. */
 int tables_new(const struct tables_options *options, struct tables **tables_r, struct err *err);
 void tables_free(struct tables *tables); /* after store_close */
 

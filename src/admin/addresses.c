@@ -5,11 +5,11 @@
 #include "address/border.h"
 #include "address/registry.h"
 #include "address/tables.h"
+#include "address/who.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,102 +31,7 @@ static void put(json_t *to, const char *key, json_t *value)
     (void)json_object_set_new(to, key, value);
 }
 
-static void say(json_t *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* A line for people. */
-static void say(json_t *to, const char *format, ...)
-{
-    char text[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    json_t *lines = json_object_get(to, "lines");
-    if (lines == NULL)
-        put(to, "lines", lines = json_array());
-    (void)json_array_append_new(lines, verb_text(span_text(text)));
-}
-
-/* --- who: what the border says --- */
-
-/* [PROFS:NODE(USER)], the older [PROFS:gateway/node/user] (AD-02, AD-03), or NODE(USER). 1: a host address; 0: none. */
-static int parse_host(struct span text, struct host_address *host_r)
-{
-    static const char profs[] = "[PROFS:";
-    text = span_trim(text);
-    if (text.size > sizeof profs && text.at[text.size - 1] == ']' &&
-        span_equal_nocase(span_slice(text, 0, sizeof profs - 1), SPAN_LITERAL(profs)))
-        text = span_slice(text, sizeof profs - 1, text.size - sizeof profs);
-    struct reader reader = reader_of(text);
-    (void)reader_until(&reader, '/'); /* the gateway */
-    struct span node = reader_until(&reader, '/');
-    if (node.size > 0 && reader.rest.size > 0)
-        return name8_parse(span_trim(node), "node", &host_r->node, NULL) == 0 &&
-               name8_parse(span_trim(reader.rest), "user", &host_r->user, NULL) == 0;
-    return host_address_parse(text, host_r, NULL) == 0;
-}
-
-static void describe_route(const struct border *border, struct host_address host, json_t *request)
-{
-    struct buf mail = { 0 };
-    struct err why = ERR_CLEAR;
-    const struct route *route = routes_find(&(*border->tables)->routes, host);
-    const struct ovdnode *node = border_node(border, host.node);
-    border_to_mail(border, host, &mail);
-    put(request, "host", host_text(host));
-    put(request, "mail", verb_text(buf_span(&mail)));
-    say(request, "%s is a host user, on the Internet side %.*s", host_address_text(host).text, (int)mail.size,
-        (const char *)mail.at);
-    if (route == NULL)
-        say(request, "no link leads to the node %s", host.node.text);
-    else if (route->line == 0)
-        say(request, "reached through link %s ([link %s] nodes)", route->link->node.text, route->link->node.text);
-    else
-        say(request, "reached through link %s (Route.tbl line %u)", route->link->node.text, route->line);
-    if (node != NULL)
-        say(request, "Ovdfile.dat line %u: host-kind %s%s%s", node->line, host_system_name(node->system),
-            name8_empty(node->mailman) ? "" : ", mailman ", node->mailman.text);
-    else if ((*border->tables)->has_ovdfile)
-        say(request, "not in Ovdfile.dat (unlisted-nodes = %s)", border->unlisted_are_cms ? "cms" : "refuse");
-    if (route != NULL && border_may_send(border, host, route->link->node, &why) == -1)
-        say(request, "may not send: %s", why.text);
-    buf_free(&mail);
-}
-
-static int who_before(struct verb_call *call, struct err *err)
-{
-    const struct control_options *options = call->options;
-    json_t *request = call->request;
-    struct border border = border_of(options->conf, tables_current(options->tables));
-    struct span address = text_of(request, "address");
-    struct host_address host = { .node = { .text = "" } };
-    struct mailkey key;
-    struct err why = ERR_CLEAR;
-    bool is_host = parse_host(address, &host) == 1;
-    if (!is_host && mailkey_of(address, &key, err) == -1)
-        return -1;
-    if (!is_host && border_from_mail(&border, address, &host, &why) == 0) {
-        put(request, "world", json_string("mail"));
-        describe_route(&border, host, request);
-        return 0;
-    }
-    put(request, "world", json_string(is_host ? "host" : "mail"));
-    if (is_host && !border_is_ours(&border, host.node)) {
-        describe_route(&border, host, request);
-    } else if (is_host || (!name8_empty(host.node) && border_is_ours(&border, host.node))) {
-        put(request, "ask_host", host_text(host));
-        if (!is_host)
-            say(request, "mail to it is refused here: %s", why.text);
-    } else if (why.id == ERR_RELAY_DENIED) {
-        put(request, "ask_key", json_string(key.text));
-        put(request, "registers", json_boolean(registry_policy(options->registry)->on));
-    } else {
-        say(request, "mail to it is refused here: %s", why.text);
-    }
-    return 0;
-}
-
-/* --- who: what the registry says --- */
+/* --- who --- */
 
 static bool add_host(void *arg, const struct person_host *host)
 {
@@ -150,41 +55,38 @@ static int describe_person(struct db *db, const struct person *person, json_t *r
     return person_hosts(db, person->key, add_host, hosts, err);
 }
 
+static int who_before(struct verb_call *call, struct err *err)
+{
+    const struct control_options *options = call->options;
+    struct border border = border_of(options->conf, tables_current(options->tables));
+    struct who *who = mem_zero(sizeof *who);
+    if (who == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (who_begin(&border, registry_policy(options->registry), text_of(call->request, "address"), who, err) == -1) {
+        mem_free(who);
+        return -1;
+    }
+    call->scratch = who;
+    return 0;
+}
+
 static int who_ledger(struct db *db, const struct verb_call *call, struct err *err)
 {
-    const json_t *request = call->request;
     json_t *reply = call->reply;
-    static const char *const copied[] = { "address", "world", "host", "mail", "lines" };
-    struct host_address host;
-    struct registry_owner owner = { .postmaster = false };
-    struct person person;
-    struct err why = ERR_CLEAR;
-    for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++)
-        if (json_object_get(request, copied[i]) != NULL)
-            put(reply, copied[i], json_deep_copy(json_object_get(request, copied[i])));
-    const char *key = json_string_value(json_object_get(request, "ask_key"));
-    if (host_address_parse(text_of(request, "ask_host"), &host, NULL) == 0) {
-        put(reply, "host", host_text(host));
-        if (registry_resolve_in(db, host, &owner, &why) == -1 && err_family(why.id) != ERR_FAMILY_PERMANENT) {
-            *err = why;
-            return -1;
-        }
-        if (why.id != ERR_NONE)
-            say(reply, "mail to it is refused: %s", why.text);
-        if (owner.postmaster)
-            say(reply, "the postmaster of this connector, who also sends its reports");
-        return owner.person.key != 0 ? describe_person(db, &owner.person, reply, err) : 0;
-    }
-    if (key == NULL)
-        return 0;
-    int found = person_find(db, key, &person, err);
-    if (found == 1)
-        return describe_person(db, &person, reply, err);
-    if (found == 0)
-        say(reply, "%s has no host address; %s", key,
-            json_is_true(json_object_get(request, "registers")) ? "the first letter to a host user makes one"
-                                                                : "registration is off");
-    return found;
+    struct who *who = call->scratch;
+    if (who_finish(db, who, err) == -1)
+        return -1;
+    json_t *lines = json_array();
+    for (size_t i = 0; i < who->line_count; i++)
+        (void)json_array_append_new(lines, verb_text(span_text(who->lines[i])));
+    put(reply, "address", json_deep_copy(json_object_get(call->request, "address")));
+    put(reply, "world", json_string(who->is_host ? "host" : "mail"));
+    put(reply, "lines", lines);
+    if (!name8_empty(who->host.user))
+        put(reply, "host", host_text(who->host));
+    if (who->mail[0] != '\0')
+        put(reply, "mail", verb_text(span_text(who->mail)));
+    return who->owner.person.key != 0 ? describe_person(db, &who->owner.person, reply, err) : 0;
 }
 
 /* --- register --- */

@@ -43,6 +43,7 @@ struct conf_connector {
 enum conf_registration { CONF_REGISTRATION_OFF, CONF_REGISTRATION_AUTO };
 enum conf_style { CONF_STYLE_NUMBER, CONF_STYLE_NAME };
 enum conf_unlisted { CONF_UNLISTED_REFUSE, CONF_UNLISTED_CMS };
+enum conf_no_yes { CONF_NO, CONF_YES };
 
 struct conf_addressing {
     enum conf_registration registration;
@@ -50,6 +51,16 @@ struct conf_addressing {
     unsigned registration_limit; /* new senders a peer may bring on a day; 0: any number */
     enum conf_unlisted unlisted_nodes;
     unsigned people_removal_limit; /* percent */
+    unsigned registration_age;     /* days; 0: never */
+    struct name8 registrar_id;     /* empty: none */
+    unsigned registrar_limit;      /* answers to a user on a day */
+    struct name8 in_body_id;       /* empty: none */
+    char *in_body_keyword;
+    unsigned in_body_recipients;
+    uint64_t in_body_max_size;
+    enum conf_no_yes in_body_remove;
+    char *dummy_address; /* NODE(USER), or NULL */
+    enum conf_no_yes allow_unresolved;
 };
 
 struct conf_store {

@@ -17,6 +17,7 @@ static const char *const targets[] = { "auto", "journal", "stderr", NULL };     
 static const char *const registrations[] = { "off", "auto", NULL }; /* enum conf_registration */
 static const char *const styles[] = { "number", "name", NULL };     /* enum conf_style */
 static const char *const unlisted[] = { "refuse", "cms", NULL };    /* enum conf_unlisted */
+static const char *const no_yes[] = { "no", "yes", NULL };          /* bool, as enum conf_no_yes */
 
 static const struct conf_key connector_keys[] = {
     { "node", CONF_NAME8, AT(conf_connector, node), .required = true, .example = "MICROSFT",
@@ -147,6 +148,41 @@ static const struct conf_key addressing_keys[] = {
       .most = 10000000, .unit = "senders a day", .example = "10000",
       .doc = "How many new senders each mail system that hands over mail may bring on a day (UTC). Letters of further "
              "ones are delivered as with registration = off. 0 is no limit." },
+    { "registration-age", CONF_COUNT, AT(conf_addressing, registration_age), .fallback = "0", .least = 0, .most = 36500,
+      .unit = "days", .example = "0",
+      .doc = "After how many days without a letter in either direction mail to a registered sender is refused, until "
+             "he writes again. The address stays his. One that an answer could still refer to is kept. 0 is never." },
+    { "registrar-id", CONF_NAME8, AT(conf_addressing, registrar_id), .example = "REGISTER",
+      .doc = "A user id at the connector's node to which host users send letters and messages with commands: REGISTER "
+             "alice@example.com ALICE, WHO, LIST, HELP. Who may do so, and how often, is in Access.tbl, see "
+             "ovvm-tables(5). There is none, if not given." },
+    { "registrar-limit", CONF_COUNT, AT(conf_addressing, registrar_limit), .fallback = "50", .least = 1, .most = 10000,
+      .unit = "answers a day", .example = "50",
+      .doc = "How many answers of registrar-id each host user gets on a day (UTC); further letters and messages to it "
+             "are not answered, so that two programs cannot talk for ever." },
+    { "in-body-id", CONF_NAME8, AT(conf_addressing, in_body_id), .also = "ADHOCID", .example = "INTERNET",
+      .doc = "A user id at the connector's node to which host users send notes whose text begins with the Internet "
+             "addresses they go to. Who may do so is in Access.tbl. There is none, if not given." },
+    { "in-body-keyword", CONF_TEXT, AT(conf_addressing, in_body_keyword), .also = "LASTMSGHEADER LASTMSGHEADERLINE",
+      .fallback = "subject:", .example = "/INTERNET",
+      .doc =
+          "The beginning of the line after which the addresses of such a note stand, up to an empty line. Lines To:, "
+          "Cc:, Bcc: and Subject: before it, and addresses at the very beginning of the text, are understood too." },
+    { "in-body-recipients", CONF_COUNT, AT(conf_addressing, in_body_recipients), .fallback = "50", .least = 1,
+      .most = 1000, .unit = "recipients", .example = "50", .doc = "The most addresses in the text of one note." },
+    { "in-body-max-size", CONF_SIZE, AT(conf_addressing, in_body_max_size), .fallback = "1M", .least = KIB,
+      .most = 2 * GIB, .example = "1M", .doc = "The largest note with addresses in its text, as the host sends it." },
+    { "in-body-remove", CONF_CHOICE, AT(conf_addressing, in_body_remove), .fallback = "yes", .choices = no_yes,
+      .example = "yes", .doc = "Whether the addresses are taken out of the text that is delivered." },
+    { "dummy-address", CONF_HOST, AT(conf_addressing, dummy_address), .also = "PROFS_DummyAddr",
+      .example = "MICROSFT(NOREPLY)",
+      .doc = "What stands beside names without an address (.AT and .CT of OfficeVision) in To and Cc. Mail to it is "
+             "refused. Without it such names are only in the text." },
+    { "allow-unresolved", CONF_CHOICE, AT(conf_addressing, allow_unresolved), .also = "AllowUnresolvedAddresses",
+      .fallback = "yes", .choices = no_yes, .example = "no",
+      .doc = "What becomes of a host file for a node that is not the connector's: yes hands it to the mail system as "
+             "mail for user@node.domain where another link leads to that node, no returns it. Internet addresses are "
+             "not concerned." },
     { "unlisted-nodes", CONF_CHOICE, AT(conf_addressing, unlisted_nodes), .fallback = "refuse", .choices = unlisted,
       .example = "cms",
       .doc = "What holds for a node that a link leads to and Ovdfile.dat does not list: refuse mail to and from it, or "

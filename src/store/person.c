@@ -8,7 +8,9 @@
 
 const char *person_source_name(enum person_source source)
 {
-    static const char *const names[] = { "", "sender", "people file", "operator", "no longer in the people file" };
+    static const char *const names[] = {
+        "", "sender", "people file", "operator", "no longer in the people file", "host user"
+    };
     return (unsigned)source < sizeof names / sizeof names[0] ? names[source] : "";
 }
 

@@ -11,10 +11,11 @@
 
 /* The numbers are in the ledger. */
 enum person_source {
-    PERSON_SENDER = 1,  /* wrote to a host user */
-    PERSON_LISTED = 2,  /* stands in the people file */
-    PERSON_ENTERED = 3, /* an operator's */
-    PERSON_UNLISTED = 4 /* stood in the people file once; the addresses are kept */
+    PERSON_SENDER = 1,    /* wrote to a host user */
+    PERSON_LISTED = 2,    /* stands in the people file */
+    PERSON_ENTERED = 3,   /* an operator's */
+    PERSON_UNLISTED = 4,  /* stood in the people file once; the addresses are kept */
+    PERSON_INTRODUCED = 5 /* a host user asked for the address */
 };
 enum host_kind {
     HOST_BY_RULE = 1,
