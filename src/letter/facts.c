@@ -34,7 +34,8 @@ enum head_tag {
     TAG_ACK_NAME,
     TAG_ACK_TEXT,
     TAG_PARTS,
-    TAG_LOSSES
+    TAG_LOSSES,
+    TAG_OPENING
 };
 enum address_tag { TAG_ROLE = 1, TAG_NAME, TAG_MAIL, TAG_NODE, TAG_USER };
 
@@ -81,6 +82,7 @@ void facts_add(struct buf *to, const struct letter_head *head)
     pack_span_if(to, TAG_ACK_TEXT, head->ack_text);
     pack_number(to, TAG_PARTS, (int64_t)head->part_count);
     pack_span_if(to, TAG_LOSSES, head->losses);
+    pack_span_if(to, TAG_OPENING, head->opening);
     pack_end(to, begun);
 }
 
@@ -214,6 +216,9 @@ static int take_field(struct letter_head *head, const struct pack_field *field, 
         break;
     case TAG_LOSSES:
         head->losses = value;
+        break;
+    case TAG_OPENING:
+        head->opening = value;
         break;
     }
     return 0;

@@ -40,6 +40,7 @@ static int put_profs(struct sending *sending, bool dry, size_t *substituted_r, s
     struct profs_letter note = { .time_us = sending->date_us,
                                  .from = { .user = resolution->from_user, .node = resolution->from_node },
                                  .to = { .user = resolution->to_user, .node = resolution->to_node },
+                                 .to_name = resolution->to_name,
                                  .ack_wanted = resolution->receipt,
                                  .subject = sending->letter->head.subject,
                                  .name = sending->from_name,
