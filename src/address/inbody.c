@@ -95,14 +95,12 @@ static struct line look_at(struct span text, struct span keyword, bool subject_i
         struct span label;
         enum line_kind kind;
         enum inbody_role role;
-    } labels[] = { { SPAN_LITERAL("to:"), LINE_LIST, INBODY_TO },
-                   { SPAN_LITERAL("cc:"), LINE_LIST, INBODY_CC },
-                   { SPAN_LITERAL("bcc:"), LINE_LIST, INBODY_BCC },
-                   { SPAN_LITERAL("subject:"), LINE_SUBJECT, INBODY_TO },
-                   { SPAN_LITERAL("from:"), LINE_HEADER, INBODY_TO },
-                   { SPAN_LITERAL("note from:"), LINE_HEADER, INBODY_TO },
-                   { SPAN_LITERAL("date:"), LINE_HEADER, INBODY_TO },
-                   { SPAN_LITERAL("priority:"), LINE_HEADER, INBODY_TO } };
+    } labels[] = {
+        { SPAN_LITERAL("to:"), LINE_LIST, INBODY_TO },     { SPAN_LITERAL("cc:"), LINE_LIST, INBODY_CC },
+        { SPAN_LITERAL("bcc:"), LINE_LIST, INBODY_BCC },   { SPAN_LITERAL("subject:"), LINE_SUBJECT, INBODY_TO },
+        { SPAN_LITERAL("from:"), LINE_HEADER, INBODY_TO }, { SPAN_LITERAL("note from:"), LINE_HEADER, INBODY_TO },
+        { SPAN_LITERAL("date:"), LINE_HEADER, INBODY_TO }, { SPAN_LITERAL("priority:"), LINE_HEADER, INBODY_TO }
+    };
     struct span trimmed = span_trim(span_trim_end(text, '\r'));
     if (trimmed.size == 0)
         return (struct line){ .kind = LINE_EMPTY, .value = trimmed };

@@ -1,10 +1,10 @@
-/* inbody: Internet addresses at the beginning of a host note's text (IB-01..06), for hosts whose mail programs know only
- * NODE(USER).
+/* inbody: Internet addresses at the beginning of a host note's text (IB-01..06), for hosts whose mail programs know
+ * only NODE(USER).
  *
- * Understood are, in any mixture before the text: lines To:, Cc: and Bcc: with addresses, Subject:, lines that begin with
- * an address, and after the keyword (in-body-keyword, Q166643) every word up to an empty line. Empty lines between lines
- * with a label are the host's doing and end nothing. Addresses are parted by blanks, commas or semicolons, and may stand
- * in < > behind a name.
+ * Understood are, in any mixture before the text: lines To:, Cc: and Bcc: with addresses, Subject:, lines that begin
+ * with an address, and after the keyword (in-body-keyword, Q166643) every word up to an empty line. Empty lines between
+ * lines with a label are the host's doing and end nothing. Addresses are parted by blanks, commas or semicolons, and
+ * may stand in < > behind a name.
  */
 #ifndef OVVM_ADDRESS_INBODY_H
 #define OVVM_ADDRESS_INBODY_H

@@ -29,8 +29,8 @@ static void same(const char *text, const char *keyword, const char *list, const 
 static void a_keyword_begins_the_list_and_an_empty_line_ends_it(void **state)
 {
     (void)state;
-    same("Subject: Numbers\nalice@example.com\nbob@example.net, carol@example.org\n\nDear all,\n", "subject:",
-         "to alice@example.com|to bob@example.net|to carol@example.org", "Dear all,\n");
+    same("Subject: Numbers\nalice@example.com\nbob@example.net, carol@example.org\n\nDear all,\n",
+         "subject:", "to alice@example.com|to bob@example.net|to carol@example.org", "Dear all,\n");
     assert_int_equal(inbody.subject.size, 7);
     same("To: x --MICROSFT\nFrom: George\n\n/INTERNET alice@example.com\nbob@example.net\n\ntext\n", "/INTERNET",
          "to alice@example.com|to bob@example.net", "text\n");
@@ -54,9 +54,10 @@ static void labelled_lines_may_be_parted(void **state)
 static void malformed_addresses_are_kept_for_the_report(void **state)
 {
     (void)state;
-    static const char *const wrong[] = { ":user@domain.example", "@example.com", "a..b@example.com",
-                                         ".a@example.com",       "a.@example.com", "a(b@example.com",
-                                         "a@",                    "a\\b@example.com", "a[b]@example.com" };
+    static const char *const wrong[] = {
+        ":user@domain.example", "@example.com", "a..b@example.com", ".a@example.com",  "a.@example.com",
+        "a(b@example.com",      "a@",           "a\\b@example.com", "a[b]@example.com"
+    };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char text[200];
         char list[200];

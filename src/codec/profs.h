@@ -14,7 +14,13 @@
 #include "codec/note.h"
 #include "codec/records.h"
 
-enum { PROFS_TEXT_COLUMNS = 78, PROFS_SUBJECT_COLUMNS = 65, PROFS_SUBJECT_READ = 70, PROFS_REPLY_LINES = 20, PROFS_NAMES_MAX = 64 };
+enum {
+    PROFS_TEXT_COLUMNS = 78,
+    PROFS_SUBJECT_COLUMNS = 65,
+    PROFS_SUBJECT_READ = 70,
+    PROFS_REPLY_LINES = 20,
+    PROFS_NAMES_MAX = 64
+};
 
 struct profs_note {
     struct note_address from, to;

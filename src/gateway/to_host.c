@@ -7,6 +7,7 @@
 #include "gateway/translation.h"
 
 #include "address/registry.h"
+#include "address/userid.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/hostfiles.h"
@@ -178,6 +179,21 @@ static void encoded(void *arg, struct span output, const struct err *err)
     next_recipient(translation);
 }
 
+/* What the letter calls the host user (AD-15). */
+static struct span name_of_recipient(const struct gateway *gateway, const struct to_host *state)
+{
+    const struct letter_head *head = head_of(state);
+    for (size_t i = 0; i < head->address_count; i++) {
+        const struct letter_address *address = &head->addresses[i];
+        struct host_address host;
+        if ((address->role == LETTER_TO || address->role == LETTER_CC) && address->name.size > 0 &&
+            border_from_mail(&gateway->border, address->address, &host, NULL) == 0 &&
+            name8_equal(host.node, state->to.node) && name8_equal(host.user, state->to.user))
+            return address->name;
+    }
+    return SPAN_EMPTY;
+}
+
 static int submit_encode(struct translation *translation, struct err *err)
 {
     struct to_host *state = translation->state;
@@ -188,6 +204,7 @@ static int submit_encode(struct translation *translation, struct err *err)
                                           .from_user = state->request.answer.host.user,
                                           .to_node = state->to.node,
                                           .to_user = state->to.user,
+                                          .to_name = name_of_recipient(gateway, state),
                                           .entry_us = gateway_entry_time(gateway) };
     if (letter_first(head_of(state), LETTER_FROM) == NULL && letter_first(head_of(state), LETTER_SENDER) == NULL)
         resolution.from = translation->fetch.item.sender;
@@ -274,6 +291,14 @@ static void ask_registry(struct translation *translation)
     struct registry_sender *sender = &state->request.sender;
     sender->now_us = item->arrived_us;
     (void)snprintf(sender->peer, sizeof sender->peer, "%s", item->peer);
+    if ((item->flags & ITEM_REGISTRAR) != 0) { /* it is answered where it came from */
+        state->request.answer =
+            (struct registry_answer){ .how = REGISTRY_NO_SENDER, .host = translation->gateway->border.registrar };
+        if (name8_empty(state->request.answer.host.user)) /* switched off meanwhile */
+            (void)name8_parse(SPAN_LITERAL(USERID_POSTMASTER), "user id", &state->request.answer.host.user, NULL);
+        next_recipient(translation);
+        return;
+    }
     if (item->sender.size > 0 && head->report_type.size == 0) {
         struct span address = who != NULL && who->address.size > 0 ? who->address : item->sender;
         if (mailkey_of(address, &sender->key, NULL) == 0 && who != NULL)

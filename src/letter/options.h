@@ -37,7 +37,7 @@ struct options {
     size_t margin;               /* columns of a note's text; 0: 78 */
     size_t max_lrecl;            /* of files to this node; 0: 32760 */
     bool attachments;            /* send them (sendattach=); else the note says which were kept back */
-    size_t opening;                /* facts of a host letter: so many bytes of its text go along (letter_head) */
+    size_t opening;              /* facts of a host letter: so many bytes of its text go along (letter_head) */
     size_t map_count;
     const struct options_map *map; /* host to mail: by filetype; mail to host: by extension */
 };

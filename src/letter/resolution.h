@@ -28,12 +28,12 @@ struct mail_resolution {
     struct span in_reply_to; /* with < >, from correlation; empty: the letter's own, if any */
     size_t reference_count;
     const struct span *references;
-    bool receipt;   /* ask for a disposition notification, to From */
+    bool receipt;                 /* ask for a disposition notification, to From */
     struct span also_to, also_cc; /* further addresses of To and Cc, each ended by LF: where the text named them */
     struct span subject;          /* where the letter has none; may be empty */
     size_t body_from;             /* so much of the body is left out: the addresses at its beginning */
-    struct span dummy;            /* shown beside names without an address (DA-01); empty: such names stay in the text */
-    int64_t now_us; /* for Date where the host gave no time at all */
+    struct span dummy; /* shown beside names without an address (DA-01); empty: such names stay in the text */
+    int64_t now_us;    /* for Date where the host gave no time at all */
 };
 
 /* One note to one host user. */

@@ -15,7 +15,8 @@ enum item_state { ITEM_READY, ITEM_HELD, ITEM_QUARANTINED, ITEM_WRITING, ITEM_ST
 enum recipient_state { RECIPIENT_PENDING, RECIPIENT_DONE, RECIPIENT_FAILED };
 enum item_flags {
     ITEM_8BIT = 1,  /* BODY=8BITMIME */
-    ITEM_REPORT = 2 /* a report of ours: never causes another */
+    ITEM_REPORT = 2,   /* a report of ours: never causes another */
+    ITEM_REGISTRAR = 4 /* and it is an answer of the registrar's, from whom it comes */
 };
 
 enum {
