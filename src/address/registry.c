@@ -409,6 +409,38 @@ int registry_introduce(struct db *db, const struct registry_policy *policy, cons
     return 0;
 }
 
+int registry_restore(struct db *db, const struct registry_policy *policy, const struct mailkey *key, const char *name,
+                     struct host_address host, enum host_kind kind, int64_t at_us, struct err *err)
+{
+    struct person person;
+    struct person_host held;
+    struct person_host shown;
+    char taken[PERSON_NAME_SIZE];
+    struct host_address_text text = host_address_text(host);
+    take_name(name, taken);
+    if (userid_is_reserved(host.user) || is_own(policy, host.user))
+        return err_set(err, ERR_REFUSED, "%s is a reserved name", text.text);
+    int found = person_find(db, key->text, &person, err);
+    int taken_by = found == -1 ? -1 : person_host_find(db, host.node, host.user, &held, err);
+    if (taken_by == -1)
+        return -1;
+    if (taken_by == 1 && (found == 0 || held.person != person.key))
+        return err_set(err, ERR_REFUSED, "%s is somebody else's already; no host address ever changes hands",
+                       text.text);
+    enum person_source source = kind == HOST_BY_OPERATOR ? PERSON_ENTERED
+                                : kind == HOST_BY_RULE   ? PERSON_UNLISTED
+                                                         : PERSON_SENDER;
+    if (found == 0 && person_add(db, key->text, taken, source, at_us, &person.key, err) == -1)
+        return -1;
+    if (taken_by == 0 && person_host_add(db, host.node, host.user, person.key, kind, at_us, err) == -1)
+        return -1;
+    int shows = person_main(db, person.key, &shown, err);
+    if (shows == 0 && kind != HOST_RETIRED && (taken_by == 0 || held.kind != HOST_RETIRED) &&
+        person_set_main(db, person.key, host.node, host.user, err) == -1)
+        shows = -1;
+    return shows == -1 ? -1 : taken_by == 0;
+}
+
 int registry_touch(struct db *db, int64_t person, int64_t now_us, struct err *err)
 {
     return db_run(db, err, "UPDATE person SET used_us = ?2 WHERE key = ?1 AND used_us < ?3", "iii", person, now_us,

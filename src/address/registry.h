@@ -96,6 +96,11 @@ int registry_confirm_names(struct db *db, struct err *err);
 int registry_age(struct db *db, int64_t before_us, size_t limit, int64_t *after, size_t *aged_r, struct err *err);
 /* A host user wrote to this person: recent use, noted once a day. */
 int registry_touch(struct db *db, int64_t person, int64_t now_us, struct err *err);
+/* A registration of before, from a list or a log: also one whose number this ledger has not given yet (the caller moves
+ * the sequence behind it). Shown where the person shows none. 1: added; 0: it was there; -1 REFUSED where it is
+ * another's. */
+int registry_restore(struct db *db, const struct registry_policy *policy, const struct mailkey *key, const char *name,
+                     struct host_address host, enum host_kind kind, int64_t at_us, struct err *err);
 /* Mail to this address is refused from now on, until its owner writes again. Nobody else ever gets it. NOT_FOUND. */
 int registry_retire(struct db *db, struct host_address host, struct err *err);
 /* May `host` be given to `person` (0: somebody new)? REFUSED says why not. */

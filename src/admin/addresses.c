@@ -6,8 +6,6 @@
 #include "address/registry.h"
 #include "address/tables.h"
 #include "address/who.h"
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -87,117 +85,6 @@ static int who_ledger(struct db *db, const struct verb_call *call, struct err *e
     if (who->mail[0] != '\0')
         put(reply, "mail", verb_text(span_text(who->mail)));
     return who->owner.person.key != 0 ? describe_person(db, &who->owner.person, reply, err) : 0;
-}
-
-/* --- register --- */
-
-static bool add_row(void *arg, const struct person_host *host, const char *address, const char *name)
-{
-    json_t *list = arg;
-    struct host_address pair = { .node = host->node, .user = host->user };
-    (void)json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:o, s:o, s:o}", "host", host_address_text(pair).text,
-                                                "kind", host_kind_name(host->kind), "main", host->main ? 1 : 0, "mail",
-                                                verb_text(span_text(address)), "name", verb_text(span_text(name)),
-                                                "made", verb_time(host->made_us)));
-    return true;
-}
-
-static int register_list(struct db *db, const struct verb_call *call, struct err *err)
-{
-    const json_t *request = call->request;
-    json_t *reply = call->reply;
-    struct host_address after = { .node = { .text = "" } };
-    struct span text = text_of(request, "after");
-    json_t *list = json_array();
-    put(reply, "registrations", list);
-    put(reply, "limit", json_integer(LIST_LIMIT));
-    if (text.size > 0 && host_address_parse(text, &after, err) == -1)
-        return -1;
-    return person_host_list(db, after.node, after.user, LIST_LIMIT, add_row, list, err);
-}
-
-/* What the ledger's thread needs of the configuration. */
-static int register_before(struct verb_call *call, struct err *err)
-{
-    (void)err;
-    json_t *request = call->request;
-    const struct registry_policy *policy = registry_policy(call->options->registry);
-    char prefix[2] = { policy->prefix, '\0' };
-    put(request, "node", json_string(policy->node.text));
-    put(request, "prefix", json_string(prefix));
-    put(request, "by_name", json_boolean(policy->by_name));
-    return 0;
-}
-
-static int register_add(struct db *db, const struct verb_call *call, struct err *err)
-{
-    const json_t *request = call->request;
-    json_t *reply = call->reply;
-    struct mailkey key;
-    struct registry_answer answer;
-    struct registry_policy policy = { .on = true, .by_name = json_is_true(json_object_get(request, "by_name")) };
-    struct host_address host = { .node = { .text = "" } };
-    struct span wanted = text_of(request, "host");
-    const char *name = json_string_value(json_object_get(request, "name"));
-    span_to_text(text_of(request, "node"), policy.node.text, sizeof policy.node.text);
-    const char *prefix = json_string_value(json_object_get(request, "prefix"));
-    policy.prefix = prefix != NULL ? prefix[0] : 'X';
-    if (mailkey_of(text_of(request, "address"), &key, err) == -1)
-        return -1;
-    if (wanted.size > 0 && host_address_parse(wanted, &host, err) == -1)
-        return -1;
-    if (wanted.size > 0 && !name8_equal(host.node, policy.node))
-        return err_set(err, ERR_REFUSED, "%s is not at the connector's node %s", host_address_text(host).text,
-                       policy.node.text);
-    if (registry_enter(db, &policy, &key, name != NULL ? name : "", host, clock_now(), &answer, err) == -1)
-        return -1;
-    put(reply, "mail", json_string(key.text));
-    put(reply, "host", host_text(answer.host));
-    put(reply, "kind", json_string(host_kind_name(answer.kind)));
-    put(reply, "kind_number", json_integer(answer.kind));
-    put(reply, "person", json_integer(answer.person));
-    put(reply, "at_us", json_integer(answer.used_us));
-    return 0;
-}
-
-static void register_added(struct verb_call *call)
-{
-    const struct control_options *options = call->options;
-    json_t *reply = call->reply;
-    struct mailkey key;
-    struct registry_answer answer = {
-        .kind = (enum host_kind)json_integer_value(json_object_get(reply, "kind_number")),
-        .person = json_integer_value(json_object_get(reply, "person")),
-        .used_us = json_integer_value(json_object_get(reply, "at_us")),
-    };
-    struct span mail = text_of(reply, "mail");
-    if (mail.size < sizeof key.text && host_address_parse(text_of(reply, "host"), &answer.host, NULL) == 0) {
-        memset(&key, 0, sizeof key);
-        memcpy(key.text, mail.at, mail.size);
-        registry_log(&answer, &key, "operator");
-    }
-    (void)json_object_del(reply, "kind_number");
-    (void)json_object_del(reply, "at_us");
-    registry_forget(options->registry);
-}
-
-static int register_remove(struct db *db, const struct verb_call *call, struct err *err)
-{
-    const json_t *request = call->request;
-    json_t *reply = call->reply;
-    struct host_address host;
-    if (host_address_parse(text_of(request, "host"), &host, err) == -1 || registry_retire(db, host, err) == -1)
-        return -1;
-    put(reply, "host", host_text(host));
-    return 0;
-}
-
-static void register_removed(struct verb_call *call)
-{
-    const struct control_options *options = call->options;
-    json_t *reply = call->reply;
-    log_info(LOG_ADDRESS, 32494, "retired host=%s source=operator", json_string_value(json_object_get(reply, "host")));
-    registry_forget(options->registry);
 }
 
 /* --- people --- */
@@ -304,18 +191,8 @@ static void tables_show(struct verb_call *call)
 }
 
 static const struct verb verbs[] = {
-    { .name = "who", .before = who_before, .ledger = who_ledger },
-    { .name = "register list", .ledger = register_list },
-    { .name = "register add",
-      .before = register_before,
-      .ledger = register_add,
-      .loop = register_added,
-      .writes = true,
-      .active = true },
-    { .name = "register remove", .ledger = register_remove, .loop = register_removed, .writes = true, .active = true },
-    { .name = "people list", .ledger = people_list },
-    { .name = "people check", .start = start_people_check },
-    { .name = "tables show", .loop = tables_show },
+    { .name = "who", .before = who_before, .ledger = who_ledger }, { .name = "people list", .ledger = people_list },
+    { .name = "people check", .start = start_people_check },       { .name = "tables show", .loop = tables_show },
     { .name = "tables reload", .start = start_tables_reload },
 };
 
@@ -324,5 +201,5 @@ const struct verb *address_verb_find(const char *name)
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(verbs[i].name, name) == 0)
             return &verbs[i];
-    return NULL;
+    return register_verb_find(name);
 }

@@ -18,6 +18,8 @@ static const struct {
     { "--queue", OPTION_QUEUE },     { "--state", OPTION_STATE },
     { "--drain", OPTION_DRAIN },     { "--tables", OPTION_TABLES },
     { "--name", OPTION_NAME },       { "--after", OPTION_AFTER },
+    { "--dry-run", OPTION_DRY_RUN }, { "--match", OPTION_MATCH },
+    { "--kind", OPTION_KIND },       { "--format", OPTION_FORMAT },
 };
 
 static const char **value_of(struct command *command, enum command_option option)
@@ -35,6 +37,12 @@ static const char **value_of(struct command *command, enum command_option option
         return &command->name;
     case OPTION_AFTER:
         return &command->after;
+    case OPTION_MATCH:
+        return &command->match;
+    case OPTION_KIND:
+        return &command->kind;
+    case OPTION_FORMAT:
+        return &command->format;
     default:
         return NULL;
     }

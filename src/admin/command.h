@@ -26,7 +26,12 @@ enum command_option {
     OPTION_NAME = 1 << 11,
     OPTION_AFTER = 1 << 12,
     /* without */
-    OPTION_CONFIRM = 1 << 13
+    OPTION_CONFIRM = 1 << 13,
+    OPTION_DRY_RUN = 1 << 14,
+    /* with a value */
+    OPTION_MATCH = 1 << 15,
+    OPTION_KIND = 1 << 16,
+    OPTION_FORMAT = 1 << 17
 };
 
 enum { COMMAND_WORDS_MAX = 4 };
@@ -34,7 +39,7 @@ enum { COMMAND_WORDS_MAX = 4 };
 struct command {
     const char *conf_path;
     unsigned options; /* those that were given */
-    const char *queue, *state, *drain, *tables, *name, *after;
+    const char *queue, *state, *drain, *tables, *name, *after, *match, *kind, *format;
     const char *words[COMMAND_WORDS_MAX];
     int count;
 };
@@ -60,6 +65,10 @@ void command_who(char *who_r, size_t room);
 /* queue_file.c: letters as files. */
 int queue_export_command(const struct command *command);
 int queue_import_command(const struct command *command);
+
+/* register_file.c: registrations as files. */
+int register_export_command(const struct command *command);
+int register_import_command(const struct command *command);
 
 /* relocate_command.c */
 int relocate_export_command(const struct command *command);

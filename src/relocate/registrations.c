@@ -295,7 +295,8 @@ static struct span word_of(struct reader *line)
     return reader_take(line, size);
 }
 
-/* USERID NODE, and perhaps a nickname by which the user gets mail: that is for the people of the mail system to know. */
+/* USERID NODE, and perhaps a nickname by which the user gets mail: that is for the people of the mail system to know.
+ */
 static int secure_line(struct span line, struct buf *to, struct err *err)
 {
     struct reader words = reader_of(line);
@@ -320,7 +321,8 @@ static int route_line(struct span line, struct buf *to, struct err *err)
     struct name8 link;
     if (!span_equal_nocase(word_of(&words), SPAN_LITERAL("ROUTE")))
         return err_set(err, ERR_BAD_CONTENT, "it does not begin with ROUTE");
-    if (name8_parse(word_of(&words), "node", &node, err) == -1 || name8_parse(word_of(&words), "link", &link, err) == -1)
+    if (name8_parse(word_of(&words), "node", &node, err) == -1 ||
+        name8_parse(word_of(&words), "link", &link, err) == -1)
         return -1;
     if (strcmp(link.text, "LOCAL") == 0)
         buf_printf(to, "* %s was this node itself\n", node.text);

@@ -11,10 +11,10 @@
 #include "base/name8.h"
 
 enum registrations_form {
-    FORM_CSV,            /* columns by the names in the first line, or by what is in them; ours are host,address,name,… */
-    FORM_JOURNAL,        /* lines of the log: "registered person=… host=… address=<…>" and "retired host=…" */
-    FORM_NAMES,          /* a CMS NAMES file: entries :nick. with an Internet address in one of their tags */
-    FORM_SECURE,         /* SECURETABLE of the SMTP server of z/OS and VM: USERID NODE [NICKNAME …] */
+    FORM_CSV,     /* columns by the names in the first line, or by what is in them; ours are host,address,name,… */
+    FORM_JOURNAL, /* lines of the log: "registered person=… host=… address=<…>" and "retired host=…" */
+    FORM_NAMES,   /* a CMS NAMES file: entries :nick. with an Internet address in one of their tags */
+    FORM_SECURE,  /* SECURETABLE of the SMTP server of z/OS and VM: USERID NODE [NICKNAME …] */
     FORM_UNIXNJE_ROUTES, /* ROUTE NODE LINK … */
     FORMS
 };

@@ -79,9 +79,10 @@ static void tables_of_other_systems_become_ours(void **state)
     (void)state;
     struct buf to = { 0 };
     struct err err = ERR_CLEAR;
-    assert_int_equal(registrations_tables(SPAN_LITERAL("* who may\nJDOE     ALMADEN\nGEORGEB  MAPLEC1  GEORGE.B  Y Y\n"),
-                                          FORM_SECURE, &to, &err),
-                     0);
+    assert_int_equal(
+        registrations_tables(SPAN_LITERAL("* who may\nJDOE     ALMADEN\nGEORGEB  MAPLEC1  GEORGE.B  Y Y\n"),
+                             FORM_SECURE, &to, &err),
+        0);
     assert_int_equal(registrations_tables(SPAN_LITERAL("ROUTE UXA LOCAL ASCII\nROUTE OTHER MAILGW ETHNET CH\n"),
                                           FORM_UNIXNJE_ROUTES, &to, &err),
                      0);

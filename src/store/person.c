@@ -20,6 +20,14 @@ const char *host_kind_name(enum host_kind kind)
     return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : "";
 }
 
+enum host_kind host_kind_find(struct span name)
+{
+    int kind = HOST_RETIRED;
+    while (kind > 0 && !span_equal(name, span_text(host_kind_name((enum host_kind)kind))))
+        kind--;
+    return (enum host_kind)kind;
+}
+
 /* --- rows --- */
 
 static void read_person(const struct db_rows *rows, struct person *person_r)

@@ -28,6 +28,7 @@ enum host_kind {
 /* "sender", "people file", …; "rule", "number", … */
 const char *person_source_name(enum person_source source);
 const char *host_kind_name(enum host_kind kind);
+enum host_kind host_kind_find(struct span name); /* 0: there is none of this name */
 
 enum { PERSON_ADDRESS_SIZE = 512, PERSON_NAME_SIZE = 256 };
 
