@@ -122,7 +122,7 @@ static int add_row(void *arg, const struct registration *one, struct err *err)
                        IMPORT_ROWS_MAX);
     }
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        json_t *text = json_stringn((const char *)texts[i].text.at, texts[i].text.size);
+        json_t *text = json_stringn((const char *)span_of(texts[i].text.at, texts[i].text.size).at, texts[i].text.size);
         if (text == NULL) {
             json_decref(row);
             return err_set(err, ERR_BAD_CONTENT, "the %s is not UTF-8", texts[i].key);

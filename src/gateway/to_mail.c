@@ -171,7 +171,8 @@ static int submit_encode(struct translation *translation, struct err *err)
         border_to_mail(&gateway->border, gateway->border.dummy, &dummy);
     resolution.dummy = buf_span(&dummy);
     if (listed) {
-        resolution.pairs = &pair; /* `To: INTERNET at NODE` means those in the text */
+        pair.node = gateway->border.in_body.node; /* `To: INTERNET at NODE` means those in the text */
+        pair.user = gateway->border.in_body.user;
         resolution.pair_count = 1;
         resolution.also_to = buf_span(&state->also_to);
         resolution.also_cc = buf_span(&state->also_cc);
