@@ -83,8 +83,13 @@ static int add_correlation(struct db *db, struct translation *translation, struc
                                            .subject = buf_span(&state->subject),
                                            .stamp = buf_span(&state->stamp),
                                            .at_us = output->item.arrived_us };
-        if (correlation_add(db, &correlation, err) == -1)
+        if (correlation_add(db, &correlation, err) == 0)
+            continue;
+        if (err_family(err->id) == ERR_FAMILY_TEMPORARY)
             return -1;
+        log_error(LOG_GATEWAY, 40720, "answers to letter %s will not be threaded: %s", /* CT-09 */
+                  translation->fetch.item.id.text, err->text);
+        *err = ERR_CLEAR;
     }
     return 0;
 }

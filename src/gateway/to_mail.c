@@ -350,6 +350,11 @@ static int find_answered(struct db *db, struct translation *translation, struct 
     bool failed = stamp.failed || subject.failed;
     buf_free(&stamp);
     buf_free(&subject);
+    if (found == -1 && err_family(err->id) != ERR_FAMILY_TEMPORARY) { /* CT-09: it costs threading, never a letter */
+        log_error(LOG_GATEWAY, 40720, "letter %s is not threaded: %s", translation->fetch.item.id.text, err->text);
+        *err = ERR_CLEAR;
+        found = 0;
+    }
     state->answers = found == 1;
     if (found == 1 && state->correlation.reply_to.size > 0 && state->targets[0].address[0] != '\0')
         span_to_text(state->correlation.reply_to, state->targets[0].address, sizeof state->targets[0].address);

@@ -215,6 +215,19 @@ def unresolved(tap: Tap, ovvm: Instance, host: Node, sink: Sink) -> None:
         same(len(sink.letters), before + 1, "letters sent")
 
 
+def correlation_lost(tap: Tap, ovvm: Instance, host: Node, sink: Sink) -> None:
+    with tap.case("CT-09, Q174102, Q269234 a lost correlation table stops threading, and no mail"):
+        with sqlite3.connect(f"file:{ovvm.state}/ovvm.db", uri=True, timeout=20) as ledger:
+            ledger.execute("DROP TABLE correlation")
+        before, files = len(sink.letters), len(notes(host))
+        host_letter(host, ["*** Reply to note of 11/24/26 14:03", "still here"], (MAILNODE, "ALIC"))
+        same(new_letters(sink, before, 1)[0].recipients, ["alice@example.com"], "recipients")
+        with Client(ovvm.smtp) as client:
+            check(client.deliver(compose("alice@example.com", [HOST_MAILBOX], "Re: Hello", "Good day", id="a2")), "250")
+        same(next_note(host, files)[0].job.origin, (MAILNODE, "ALIC"), "who writes")
+        ovvm.wait_empty(WAIT)
+
+
 def lists(tap: Tap, ovvm: Instance) -> None:
     exported = ovvm.directory / "export.csv"
     with tap.case("TP-02 the list is exported, and imported again changes nothing; filters find one"):
@@ -309,8 +322,12 @@ def main() -> None:
             in_body(tap, ovvm, host, sink)
             resolved(tap, ovvm, host, sink)
             unresolved(tap, ovvm, host, sink)
-        lists(tap, ovvm)
-        journal(tap, args.build, ovvm)
+            lists(tap, ovvm)
+            journal(tap, args.build, ovvm)
+            ovvm.start()
+            check(host.wait_up(WAIT), "the link is up again")
+            correlation_lost(tap, ovvm, host, sink)
+            ovvm.stop()
     tap.finish()
 
 
