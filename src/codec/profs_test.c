@@ -221,7 +221,7 @@ static void what_is_no_note_is_said(void **state)
     records_free(&cards);
 }
 
-static size_t add_card(struct records *cards, uint8_t first, const char *text)
+static void add_line(struct records *cards, uint8_t first, const char *text)
 {
     struct buf card = { 0 };
     buf_add_u8(&card, first);
@@ -229,7 +229,6 @@ static size_t add_card(struct records *cards, uint8_t first, const char *text)
         buf_add_u8(&card, latin1_to_ebcdic_037[(uint8_t)*text]);
     records_add_padded(cards, buf_span(&card), CARD_COLUMNS, EBCDIC_BLANK);
     buf_free(&card);
-    return cards->count;
 }
 
 static void is_text(struct span got, const char *expected)
@@ -245,11 +244,11 @@ static void names_without_an_address(void **state)
     struct records cards = { 0 };
     struct profs_note note;
     struct err err = ERR_CLEAR;
-    (void)add_card(&cards, 0xFE, "MSG:FROM: GEORGEB --MAPLEC1  TO: EURO11  --MICROSFT          11/24/26 14:03:11");
-    (void)add_card(&cards, 0x40, "To: EURO11  --MICROSFT European Clown 11  JIMMYC  --EFONSC5");
-    (void)add_card(&cards, 0x40, "cc: SURNAME, FIRST");
-    (void)add_card(&cards, 0x40, "Subject: Fun");
-    (void)add_card(&cards, 0x40, "text");
+    add_line(&cards, 0xFE, "MSG:FROM: GEORGEB --MAPLEC1  TO: EURO11  --MICROSFT          11/24/26 14:03:11");
+    add_line(&cards, 0x40, "To: EURO11  --MICROSFT European Clown 11  JIMMYC  --EFONSC5");
+    add_line(&cards, 0x40, "cc: SURNAME, FIRST");
+    add_line(&cards, 0x40, "Subject: Fun");
+    add_line(&cards, 0x40, "text");
     struct reader walk = records_walk(&cards);
     assert_int_equal(profs_next(&walk, &ebcdic_page_037, &note, &err), 1);
     assert_int_equal(note.to_count, 2);
@@ -276,7 +275,7 @@ static void the_recipient_is_named(void **state)
                                    .address = SPAN_EMPTY,
                                    .text = SPAN_EMPTY };
     profs_build(&letter, &ebcdic_page_037, &cards, NULL);
-    (void)add_card(&expected, 0x40, "To: GEORGEB --MAPLEC1 George Bush");
+    add_line(&expected, 0x40, "To: GEORGEB --MAPLEC1 George Bush");
     struct reader walk = records_walk(&cards);
     struct reader wanted = records_walk(&expected);
     struct span card = SPAN_EMPTY;
