@@ -202,7 +202,8 @@ def resolved(tap: Tap, ovvm: Instance, host: Node, sink: Sink) -> None:
 
 def unresolved(tap: Tap, ovvm: Instance, host: Node, sink: Sink) -> None:
     ovvm.stop()
-    ovvm.sections["addressing"]["AllowUnresolvedAddresses"] = "no"
+    ovvm.sections["addressing"].update({"AllowUnresolvedAddresses": "no", "in-body-remove": "no",
+                                        "LASTMSGHEADERLINE": "/INTERNET"})
     ovvm.write_conf()
     ovvm.start()
     check(host.wait_up(WAIT), "the link is up again")
@@ -213,6 +214,12 @@ def unresolved(tap: Tap, ovvm: Instance, host: Node, sink: Sink) -> None:
         host_letter(host, ["on"], (OTHER, "NOBODY"))
         check("NOBODY" in next_note(host, files)[1], "the report")
         same(len(sink.letters), before + 1, "letters sent")
+    with tap.case("IB-02, IB-06 the other keyword, by its old name; with in-body-remove = no the list stays in the text"):
+        before = len(sink.letters)
+        host_letter(host, ["/INTERNET", "one@example.com", "", "x"], IN_BODY)
+        letter = new_letters(sink, before, 1)[0]
+        same(letter.recipients, ["one@example.com"], "recipients")
+        same(body_of(letter).strip().splitlines(), ["/INTERNET", "one@example.com", "", "x"], "text")
 
 
 def correlation_lost(tap: Tap, ovvm: Instance, host: Node, sink: Sink) -> None:
