@@ -57,12 +57,20 @@ static const struct verb_line lines[] = {
       "each hop of a letter in both worlds, and what happens next", NULL },
     { "who", NULL, 1, 0, NULL, "address", show_who, "who ADDRESS",
       "who that is in both worlds, by which rule or line of a table", NULL },
-    { "register", "list", 0, OPTION_AFTER, NULL, NULL, show_registrations, "register list [--after NODE(USER)]",
-      "host addresses and whose they are", NULL },
+    { "register", "list", 0, OPTION_AFTER | OPTION_MATCH | OPTION_KIND, NULL, NULL, show_registrations,
+      "register list [--match TEXT] [--kind KIND] [--after NODE(USER)]", "host addresses and whose they are", NULL },
     { "register", "add", 1, OPTION_NAME, NULL, "address", show_registered,
       "register add ADDRESS [NODE(USER)] [--name NAME]", "gives an address, and shows it from now on", "host" },
     { "register", "remove", 1, 0, NULL, "host", show_retired, "register remove NODE(USER)",
       "mail to it is refused until its owner writes again", NULL },
+    { "register", "export", 0, OPTION_MATCH | OPTION_KIND, register_export_command, NULL, NULL,
+      "register export [FILE] [--match TEXT] [--kind KIND]", "the list as comma-separated values, which import takes",
+      "file" },
+    { "register", "import", 1, OPTION_FORMAT | OPTION_DRY_RUN, register_import_command, NULL, NULL,
+      "register import FILE [--format csv|journal|names|secure|unixnje-routes] [--dry-run]",
+      "registrations of before, of this or another system; all of them or none", NULL },
+    { "register", "confirm", 0, 0, NULL, NULL, show_done, "register confirm",
+      "after a restore: all names that were given since are brought back", NULL },
     { "people", "list", 0, OPTION_AFTER, NULL, NULL, show_people, "people list [--after NUMBER]",
       "who is in the people file and in the directory, with their host addresses", NULL },
     { "people", "check", 0, 0, NULL, NULL, show_people_check, "people check",
@@ -197,6 +205,10 @@ static json_t *request_of(const struct command *command, const struct verb_line 
     int at = line->second != NULL ? 2 : 1;
     json_t *request = json_pack("{s:s, s:s*, s:s*, s:s*, s:s*}", "verb", verb, "queue", command->queue, "state",
                                 command->state, "after", command->after, "name", command->name);
+    if (command->match != NULL)
+        (void)json_object_set_new(request, "match", json_string(command->match));
+    if (command->kind != NULL)
+        (void)json_object_set_new(request, "kind", json_string(command->kind));
     if (command_has(command, OPTION_CONFIRM))
         (void)json_object_set_new(request, "confirm", json_true());
     if (line->argument != NULL)

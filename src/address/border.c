@@ -4,12 +4,18 @@
 
 struct border border_of(const struct conf *conf, const struct table_set *const *tables)
 {
+    struct host_address dummy = { .node = { .text = "" } };
+    if (conf->addressing.dummy_address != NULL)
+        (void)host_address_parse(span_text(conf->addressing.dummy_address), &dummy, NULL); /* conf looked at it */
     return (struct border){
+        .allow_unresolved = conf->addressing.allow_unresolved == CONF_YES,
+        .registrar = { .node = conf->connector.node, .user = conf->addressing.registrar_id },
+        .in_body = { .node = conf->connector.node, .user = conf->addressing.in_body_id },
+        .dummy = dummy,
         .node = conf->connector.node,
         .default_node = conf->connector.default_node,
         .domain = conf->connector.domain,
         .unlisted_are_cms = conf->addressing.unlisted_nodes == CONF_UNLISTED_CMS,
-        .users_listed = conf->addressing.allow_unresolved == CONF_NO,
         .tables = tables,
     };
 }
@@ -25,6 +31,19 @@ bool border_is_ours(const struct border *border, struct name8 node)
 {
     const struct ovdnode *listed = border_node(border, node);
     return name8_equal(node, border->node) || (listed != NULL && listed->local);
+}
+
+static bool is_the(struct host_address service, struct host_address host)
+{
+    return !name8_empty(service.user) && name8_equal(service.user, host.user) && name8_equal(service.node, host.node);
+}
+
+enum border_service border_service(const struct border *border, struct host_address host)
+{
+    return is_the(border->registrar, host) ? SERVICE_REGISTRAR
+           : is_the(border->in_body, host) ? SERVICE_IN_BODY
+           : is_the(border->dummy, host)   ? SERVICE_DUMMY
+                                           : SERVICE_NONE;
 }
 
 const struct conf_link *border_route(const struct border *border, struct host_address host)
@@ -43,6 +62,18 @@ const struct conf_link *border_link(const struct border *border, struct name8 no
 static bool is_listed(const struct border *border, struct name8 node)
 {
     return !(*border->tables)->has_ovdfile || border->unlisted_are_cms || border_node(border, node) != NULL;
+}
+
+int border_hand_on(const struct border *border, struct host_address host, struct name8 link, struct err *err)
+{
+    const struct conf_link *way = border_route(border, host);
+    if (!border->allow_unresolved)
+        return err_set(err, ERR_UNKNOWN_NODE, "%s is not a node of this connector (allow-unresolved = no)",
+                       host.node.text);
+    if (way == NULL || name8_equal(way->node, link) || !is_listed(border, host.node))
+        return err_set(err, ERR_UNKNOWN_NODE, "%s is not a node of this connector%s", host.node.text,
+                       way != NULL ? ", and the way there is back where the file came from" : "");
+    return 0;
 }
 
 int border_may_send(const struct border *border, struct host_address from, struct name8 link, struct err *err)
@@ -143,8 +174,9 @@ static int parse(const struct border *border, struct span address, struct host_a
 static bool may_exist(const struct border *border, struct host_address host)
 {
     const struct ovdnode *node = border_node(border, host.node);
-    bool listed = border->users_listed || (node != NULL && node->users_listed);
-    return !listed || hostusers_find(&(*border->tables)->hostusers, host) != NULL;
+    const struct hostusers *users = &(*border->tables)->hostusers;
+    bool listed = (!border->allow_unresolved && users->count > 0) || (node != NULL && node->users_listed);
+    return !listed || hostusers_find(users, host) != NULL;
 }
 
 struct span border_name(const struct border *border, struct host_address host)
@@ -160,6 +192,9 @@ int border_from_mail(const struct border *border, struct span address, struct ho
         err = &ignored;
     if (parse(border, address, host_r, err) == -1)
         return -1;
+    if (border_service(border, *host_r) == SERVICE_DUMMY)
+        return err_set(err, ERR_UNKNOWN_USER, "%s stands for people without an address; nobody gets mail there",
+                       host_address_text(*host_r).text);
     if (border_is_ours(border, host_r->node))
         return err_set(err, ERR_RELAY_DENIED, "%s is an address of this connector itself; it is for host users only",
                        host_address_text(*host_r).text);

@@ -7,12 +7,21 @@
 #include "address/tables.h"
 #include "base/conf.h"
 
+/* User ids of the connector itself, at which nobody's mail arrives. */
+enum border_service {
+    SERVICE_NONE,
+    SERVICE_REGISTRAR, /* registrar-id: commands */
+    SERVICE_IN_BODY,   /* in-body-id: the recipients are in the text */
+    SERVICE_DUMMY      /* dummy-address: refused (DA-03) */
+};
+
 struct border {
     struct name8 node;         /* ours */
     struct name8 default_node; /* of user@domain */
     const char *domain;
-    bool unlisted_are_cms; /* nodes that Ovdfile.dat does not list */
-    bool users_listed;     /* of all nodes (allow-unresolved = no) */
+    bool unlisted_are_cms;                         /* nodes that Ovdfile.dat does not list */
+    bool allow_unresolved;                         /* else only listed users get mail, and no file is handed on */
+    struct host_address registrar, in_body, dummy; /* empty users: there is none */
     const struct table_set *const *tables;
 };
 
@@ -21,6 +30,7 @@ struct border border_of(const struct conf *conf, const struct table_set *const *
 
 /* Is this a node of ours: the connector's own, or LOCAL in Ovdfile.dat? Its users are people on the Internet side. */
 bool border_is_ours(const struct border *border, struct name8 node);
+enum border_service border_service(const struct border *border, struct host_address host);
 /* The link by which a host address is reached. NULL: none, or a node of ours. */
 const struct conf_link *border_route(const struct border *border, struct host_address host);
 /* The same for whichever user of the node. */
@@ -41,6 +51,10 @@ bool border_is_postmaster(const struct border *border, struct span address);
 /* How a host address is written on the Internet side. */
 void border_to_mail(const struct border *border, struct host_address host, struct buf *to);
 
+/* A file that came over `link` for a host address that is not ours: may it be handed to the mail system, from where it
+ * comes back for the link that leads there (AD-06)? UNKNOWN_NODE where none does, or it leads back where it came from,
+ * or allow-unresolved = no. */
+int border_hand_on(const struct border *border, struct host_address host, struct name8 link, struct err *err);
 /* May a file from this host address, that came over `link` (the neighbour's node), go on to the Internet? NOT_ALLOWED
  * says why not: the node is not listed, is ours, or is reached through another link. */
 int border_may_send(const struct border *border, struct host_address from, struct name8 link, struct err *err);

@@ -39,9 +39,11 @@ static void with_tables(const char *ovdfile, const char *routes)
 
 static struct border a_border(void)
 {
-    return (struct border){
-        .node = name("MICROSFT"), .default_node = nodes[0], .domain = "vm.example.org", .tables = &current
-    };
+    return (struct border){ .node = name("MICROSFT"),
+                            .allow_unresolved = true,
+                            .default_node = nodes[0],
+                            .domain = "vm.example.org",
+                            .tables = &current };
 }
 
 static void mail_for_the_postmaster_is_taken(void **state)
@@ -205,7 +207,7 @@ static void users_are_checked_where_they_are_listed(void **state)
     struct border border = a_border();
     struct host_address host = { .node = nodes[0], .user = name("GEORGEB") };
     assert_true(span_equal(border_name(&border, host), SPAN_LITERAL("Barnes, George")));
-    border.users_listed = true;
+    border.allow_unresolved = false;
     assert_int_equal(border_from_mail(&border, SPAN_LITERAL("\"MAPLE#2(NOBODY)\"@vm.example.org"), &host, &err), -1);
     assert_int_equal(err.id, ERR_UNKNOWN_USER);
     hostusers_free(&set.hostusers);

@@ -35,6 +35,28 @@ static bool stands_for_itself(char letter)
            letter == '_' || letter == '-';
 }
 
+int host_address_parse_any(struct span text, struct host_address *address_r, struct err *err)
+{
+    static const char profs[] = "PROFS:";
+    text = span_trim(text);
+    if (text.size > 1 && text.at[0] == '[' && text.at[text.size - 1] == ']')
+        text = span_slice(text, 1, text.size - 2);
+    if (span_equal_nocase(span_slice(text, 0, sizeof profs - 1), SPAN_LITERAL(profs)))
+        text = span_slice(text, sizeof profs - 1, text.size);
+    struct reader reader = reader_of(text);
+    struct span parts[3] = { SPAN_EMPTY, SPAN_EMPTY, SPAN_EMPTY };
+    size_t count = 0;
+    while (count < 3 && span_find(text, '/') < text.size && (count == 0 || reader.rest.size > 0))
+        parts[count++] = span_trim(reader_until(&reader, '/'));
+    if (count < 2)
+        return host_address_parse(text, address_r, err);
+    /* the gateway, where there is one, does not matter any more */
+    return reader.rest.size > 0 || name8_parse(parts[count - 2], "node", &address_r->node, err) == -1 ||
+                   name8_parse(parts[count - 1], "user id", &address_r->user, err) == -1
+               ? err_set(err, ERR_BAD_ADDRESS, "that is no host address; write NODE(USER)")
+               : 0;
+}
+
 void host_local_encode(struct name8 user, struct buf *to)
 {
     for (const char *letter = user.text; *letter != '\0'; letter++) {

@@ -24,6 +24,10 @@ struct host_address_text host_address_text(struct host_address address);
 /* Accepts blanks around the parts; case folds. BAD_ADDRESS. */
 int host_address_parse(struct span text, struct host_address *address_r, struct err *err);
 
+/* The same and the forms of address books: [PROFS:NODE(USER)] (AD-02) and the older [PROFS:gateway/node/user], with or
+ * without a gateway and the brackets (AD-03). BAD_ADDRESS. */
+int host_address_parse_any(struct span text, struct host_address *address_r, struct err *err);
+
 /* The local part for a user id, and back. BAD_ADDRESS where it is no user id. */
 void host_local_encode(struct name8 user, struct buf *to);
 int host_local_decode(struct span local, struct name8 *user_r, struct err *err);

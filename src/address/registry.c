@@ -16,7 +16,13 @@ enum { NUMBERS_TRIED = 100000 /* in a row that are somebody's already, after an 
 
 struct registry_policy registry_policy_of(const struct conf *conf)
 {
+    struct host_address dummy = { .node = { .text = "" } };
+    if (conf->addressing.dummy_address != NULL)
+        (void)host_address_parse(span_text(conf->addressing.dummy_address), &dummy, NULL); /* conf looked at it */
+    if (!name8_equal(dummy.node, conf->connector.node))
+        dummy.user = (struct name8){ .text = "" };
     return (struct registry_policy){
+        .own = { conf->addressing.registrar_id, conf->addressing.in_body_id, dummy.user },
         .node = conf->connector.node,
         .prefix = conf->connector.registration_prefix.text[0],
         .on = conf->addressing.registration == CONF_REGISTRATION_AUTO,
@@ -68,11 +74,20 @@ static int make_number(struct db *db, const struct registry_policy *policy, stru
     return err_set(err, ERR_BUSY, "%d numbers in a row are in use already; it goes on from there", NUMBERS_TRIED);
 }
 
+static bool is_own(const struct registry_policy *policy, struct name8 user)
+{
+    bool own = false;
+    for (size_t i = 0; i < sizeof policy->own / sizeof policy->own[0]; i++)
+        own = own || (!name8_empty(user) && name8_equal(policy->own[i], user));
+    return own;
+}
+
 /* 1 free, 0 not (or must not be given), -1 error. */
-static int is_free(struct db *db, char prefix, struct name8 node, struct name8 user, struct err *err)
+static int is_free(struct db *db, const struct registry_policy *policy, struct name8 node, struct name8 user,
+                   struct err *err)
 {
     struct person_host host;
-    if (userid_is_reserved(user) || userid_is_number(user, prefix))
+    if (userid_is_reserved(user) || userid_is_number(user, policy->prefix) || is_own(policy, user))
         return 0;
     int found = person_host_find(db, node, user, &host, err);
     return found == -1 ? -1 : !found;
@@ -80,13 +95,14 @@ static int is_free(struct db *db, char prefix, struct name8 node, struct name8 u
 
 /* A name that is free: doubles n until one is, then halves the gap, so that the 5,000th of a name costs no more than
  * two dozen looks. 1 found, 0 none left, -1 error. */
-static int find_name(struct db *db, char prefix, struct name8 node, struct span stem, struct name8 *user_r,
-                     struct err *err)
+static int find_name(struct db *db, const struct registry_policy *policy, struct name8 node, struct span stem,
+                     struct name8 *user_r, struct err *err)
 {
+    char prefix = policy->prefix;
     int64_t taken = 0;
     int64_t n = 1;
     int free = 0;
-    while ((free = is_free(db, prefix, node, *user_r = userid_nth(stem, n, prefix), err)) == 0) {
+    while ((free = is_free(db, policy, node, *user_r = userid_nth(stem, n, prefix), err)) == 0) {
         if (n == USERID_TRIES_MAX)
             return 0;
         taken = n;
@@ -94,7 +110,7 @@ static int find_name(struct db *db, char prefix, struct name8 node, struct span 
     }
     while (free >= 0 && n - taken > 1) {
         int64_t middle = taken + (n - taken) / 2;
-        free = is_free(db, prefix, node, userid_nth(stem, middle, prefix), err);
+        free = is_free(db, policy, node, userid_nth(stem, middle, prefix), err);
         if (free == 1)
             n = middle;
         else
@@ -104,12 +120,36 @@ static int find_name(struct db *db, char prefix, struct name8 node, struct span 
     return free == -1 ? -1 : 1;
 }
 
+int registry_names_paused(struct db *db, bool *paused_r, struct err *err)
+{
+    int64_t paused = 0;
+    int found = db_one_int(db, &paused, err,
+                           "SELECT coalesce((SELECT next FROM sequence WHERE name = 'names-lost'), 0) >"
+                           " coalesce((SELECT next FROM sequence WHERE name = 'names-confirmed'), 0)",
+                           "");
+    *paused_r = paused != 0;
+    return found == 1 ? 0 : -1;
+}
+
+int registry_confirm_names(struct db *db, struct err *err)
+{
+    bool paused = false;
+    int64_t lost = 0;
+    if (registry_names_paused(db, &paused, err) == -1)
+        return -1;
+    if (!paused)
+        return err_set(err, ERR_NOT_FOUND, "names are not paused; there is nothing to confirm");
+    if (db_one_int(db, &lost, err, "SELECT next FROM sequence WHERE name = 'names-lost'", "") == -1)
+        return -1;
+    return sequence_raise(db, "names-confirmed", lost, err);
+}
+
 int registry_make(struct db *db, const struct registry_policy *policy, struct name8 node, struct span stem,
                   int64_t person, enum host_kind kind, int64_t now_us, struct name8 *user_r, struct err *err)
 {
     while (stem.size > 0 && stem.at[0] >= '0' && stem.at[0] <= '9') /* MVS takes no user id that begins with one */
         stem = span_slice(stem, 1, stem.size);
-    int found = stem.size > 0 ? find_name(db, policy->prefix, node, stem, user_r, err) : 0;
+    int found = stem.size > 0 ? find_name(db, policy, node, stem, user_r, err) : 0;
     if (found == 0)
         return make_number(db, policy, node, person, now_us, user_r, err);
     if (found == -1)
@@ -123,7 +163,10 @@ int registry_make(struct db *db, const struct registry_policy *policy, struct na
 static int make_for_sender(struct db *db, const struct registry_policy *policy, const struct mailkey *key,
                            const char *name, int64_t person, int64_t now_us, struct name8 *user_r, struct err *err)
 {
-    if (!policy->by_name)
+    bool paused = false;
+    if (policy->by_name && registry_names_paused(db, &paused, err) == -1)
+        return -1;
+    if (!policy->by_name || paused)
         return make_number(db, policy, policy->node, person, now_us, user_r, err);
     struct buf stem = { .limit = 4 * MAILKEY_SIZE };
     userid_fold(mailkey_local(key), &stem);
@@ -265,7 +308,7 @@ int registry_may_have(struct db *db, const struct registry_policy *policy, struc
     struct person owner;
     struct host_address_text shown = host_address_text(host);
     const char *text = shown.text;
-    if (userid_is_reserved(host.user))
+    if (userid_is_reserved(host.user) || is_own(policy, host.user))
         return err_set(err, ERR_REFUSED, "%s is a reserved name; choose another", text);
     int found = person_host_find(db, host.node, host.user, &held, err);
     if (found == -1)
@@ -316,6 +359,133 @@ int registry_enter(struct db *db, const struct registry_policy *policy, const st
     if (shows == 1)
         answer_with(answer_r, found == 0 ? REGISTRY_NEW : REGISTRY_KNOWN, &shown, person.key, now_us);
     return shows == 1 ? 0 : -1;
+}
+
+/* Adds `host` for a person who may be shown with another one already. */
+static int add_wanted(struct db *db, const struct registry_policy *policy, struct host_address host, int64_t person,
+                      int64_t now_us, struct err *err)
+{
+    bool paused = false;
+    if (registry_may_have(db, policy, host, person, err) == -1 || registry_names_paused(db, &paused, err) == -1)
+        return -1;
+    if (paused)
+        return err_set(err, ERR_BUSY,
+                       "names cannot be chosen at the moment: the operator has to confirm them after a restore");
+    if (person == 0)
+        return 0;
+    int added = person_host_add(db, host.node, host.user, person, HOST_BY_NAME, now_us, err);
+    if (added == 0) /* it is this person's: in use again, whatever it was */
+        added = person_host_set_kind(db, host.node, host.user, HOST_BY_NAME, err) == 0 ? 1 : -1;
+    return added == -1 ? -1 : 0;
+}
+
+int registry_introduce(struct db *db, const struct registry_policy *policy, const struct mailkey *key,
+                       struct name8 wanted, int64_t now_us, struct registry_answer *answer_r, struct err *err)
+{
+    struct person person;
+    struct person_host shown;
+    struct host_address host = { .node = policy->node, .user = wanted };
+    int found = person_find(db, key->text, &person, err);
+    if (found == -1 || (!name8_empty(wanted) && add_wanted(db, policy, host, person.key, now_us, err) == -1))
+        return -1;
+    if (found == 0 && person_add(db, key->text, "", PERSON_INTRODUCED, now_us, &person.key, err) == -1)
+        return -1;
+    int shows = person_main(db, person.key, &shown, err);
+    if (found == 0 && !name8_empty(wanted) && add_wanted(db, policy, host, person.key, now_us, err) == -1)
+        return -1;
+    if (shows == 0 && !name8_empty(wanted))
+        shows = person_set_main(db, person.key, host.node, host.user, err) == -1
+                    ? -1
+                    : person_main(db, person.key, &shown, err);
+    else if (shows == 0 && give(db, policy, key, "", person.key, now_us, &shown, err) == 0)
+        shows = 1;
+    if (shows != 1)
+        return -1;
+    answer_with(answer_r, found == 0 ? REGISTRY_NEW : REGISTRY_KNOWN, &shown, person.key, now_us);
+    if (!name8_empty(wanted)) {
+        answer_r->host = host;
+        answer_r->kind = HOST_BY_NAME;
+    }
+    return 0;
+}
+
+int registry_restore(struct db *db, const struct registry_policy *policy, const struct mailkey *key, const char *name,
+                     struct host_address host, enum host_kind kind, int64_t at_us, struct err *err)
+{
+    struct person person;
+    struct person_host held;
+    struct person_host shown;
+    char taken[PERSON_NAME_SIZE];
+    struct host_address_text text = host_address_text(host);
+    take_name(name, taken);
+    if (userid_is_reserved(host.user) || is_own(policy, host.user))
+        return err_set(err, ERR_REFUSED, "%s is a reserved name", text.text);
+    int found = person_find(db, key->text, &person, err);
+    int taken_by = found == -1 ? -1 : person_host_find(db, host.node, host.user, &held, err);
+    if (taken_by == -1)
+        return -1;
+    if (taken_by == 1 && (found == 0 || held.person != person.key))
+        return err_set(err, ERR_REFUSED, "%s is somebody else's already; no host address ever changes hands",
+                       text.text);
+    enum person_source source = kind == HOST_BY_OPERATOR ? PERSON_ENTERED
+                                : kind == HOST_BY_RULE   ? PERSON_UNLISTED
+                                                         : PERSON_SENDER;
+    if (found == 0 && person_add(db, key->text, taken, source, at_us, &person.key, err) == -1)
+        return -1;
+    if (taken_by == 0 && person_host_add(db, host.node, host.user, person.key, kind, at_us, err) == -1)
+        return -1;
+    int shows = person_main(db, person.key, &shown, err);
+    if (shows == 0 && kind != HOST_RETIRED && (taken_by == 0 || held.kind != HOST_RETIRED) &&
+        person_set_main(db, person.key, host.node, host.user, err) == -1)
+        shows = -1;
+    return shows == -1 ? -1 : taken_by == 0;
+}
+
+int registry_touch(struct db *db, int64_t person, int64_t now_us, struct err *err)
+{
+    return db_run(db, err, "UPDATE person SET used_us = ?2 WHERE key = ?1 AND used_us < ?3", "iii", person, now_us,
+                  now_us - CLOCK_DAY) == -1
+               ? -1
+               : 0;
+}
+
+/* The addresses of one person that are in use and were made for a sender; those that a correlation row names stay. */
+static int64_t retire_unused(struct db *db, int64_t person, struct err *err)
+{
+    return db_run(db, err,
+                  "UPDATE host_address SET kind = ?2, main = 0 WHERE person = ?1 AND kind IN (?3, ?4)"
+                  " AND NOT EXISTS (SELECT 1 FROM correlation c JOIN host_address h ON h.person = ?1"
+                  " AND c.proxy = h.node || '(' || h.user_id || ')')",
+                  "iiii", person, (int64_t)HOST_RETIRED, (int64_t)HOST_BY_NUMBER, (int64_t)HOST_BY_NAME);
+}
+
+int registry_age(struct db *db, int64_t before_us, size_t limit, int64_t *after, size_t *aged_r, struct err *err)
+{
+    struct db_rows rows;
+    int64_t old[REGISTRY_AGE_MAX];
+    size_t count = 0;
+    size_t looked = 0;
+    int64_t last = 0;
+    int found =
+        db_query(db, &rows, err, "SELECT key, used_us FROM person WHERE source = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
+                 "iii", (int64_t)PERSON_SENDER, *after, (int64_t)(limit < REGISTRY_AGE_MAX ? limit : REGISTRY_AGE_MAX));
+    while (found >= 0 && (found = db_next(&rows, err)) == 1) {
+        looked++;
+        last = db_int(&rows, 0);
+        if (db_int(&rows, 1) < before_us)
+            old[count++] = last;
+    }
+    db_end(&rows);
+    *aged_r = 0;
+    for (size_t i = 0; i < count && found >= 0; i++) {
+        int64_t retired = retire_unused(db, old[i], err);
+        found = retired == -1 ? -1 : found;
+        *aged_r += retired > 0 ? (size_t)retired : 0;
+    }
+    if (found == -1)
+        return -1;
+    *after = looked > 0 ? last : 0;
+    return 0;
 }
 
 int registry_retire(struct db *db, struct host_address host, struct err *err)

@@ -12,15 +12,16 @@
 #include "store/person.h"
 #include "store/store.h"
 
-enum { REGISTRY_CACHE_MAX = 4096, REGISTRY_PEER_SIZE = 64 };
+enum { REGISTRY_CACHE_MAX = 4096, REGISTRY_PEER_SIZE = 64, REGISTRY_AGE_MAX = 500 /* people looked at in one job */ };
 
 /* How senders get their addresses. */
 struct registry_policy {
-    struct name8 node; /* ours: all addresses made here are at it */
-    char prefix;       /* of numbers */
-    bool on;           /* off: nobody new gets an address (TP-06) */
-    bool by_name;      /* a name made from the sender's instead of a number */
-    unsigned limit;    /* new senders a peer may bring on a day (UTC); 0: no limit */
+    struct name8 node;   /* ours: all addresses made here are at it */
+    char prefix;         /* of numbers */
+    bool on;             /* off: nobody new gets an address (TP-06) */
+    bool by_name;        /* a name made from the sender's instead of a number */
+    unsigned limit;      /* new senders a peer may bring on a day (UTC); 0: no limit */
+    struct name8 own[3]; /* registrar-id, in-body-id, dummy-address at our node: nobody's; empty: none */
 };
 struct registry_policy registry_policy_of(const struct conf *conf);
 
@@ -78,6 +79,28 @@ int registry_make(struct db *db, const struct registry_policy *policy, struct na
  * not given yet. */
 int registry_enter(struct db *db, const struct registry_policy *policy, const struct mailkey *key, const char *name,
                    struct host_address host, int64_t now_us, struct registry_answer *answer_r, struct err *err);
+/* A host user's wish (TP-01): an address for this person, and where `wanted` is not empty that one. Who had none is
+ * shown with it; who had one keeps showing it, and `wanted` is accepted as well, so that nothing changes for others.
+ * answer_r->host is what he can write to. Errors as of registry_enter; BUSY while names are paused. */
+int registry_introduce(struct db *db, const struct registry_policy *policy, const struct mailkey *key,
+                       struct name8 wanted, int64_t now_us, struct registry_answer *answer_r, struct err *err);
+/* After a restore of something older than what was given out (sequence "names-lost", raised by transition_lossy) names
+ * made since then are not known here: until an operator confirms that they were brought back, or never were, no new
+ * names are made. Senders get numbers, which were moved on. */
+int registry_names_paused(struct db *db, bool *paused_r, struct err *err);
+/* NOT_FOUND: they are not paused. */
+int registry_confirm_names(struct db *db, struct err *err);
+/* Retires the addresses of senders who neither wrote nor were written to since `before_us`, unless an answer could
+ * still refer to one (a correlation row); looks at most at `limit` people from the one after *after on, which moves on
+ * and is 0 at the end (TP-09). *aged_r: how many addresses. Only such as were made for senders. */
+int registry_age(struct db *db, int64_t before_us, size_t limit, int64_t *after, size_t *aged_r, struct err *err);
+/* A host user wrote to this person: recent use, noted once a day. */
+int registry_touch(struct db *db, int64_t person, int64_t now_us, struct err *err);
+/* A registration of before, from a list or a log: also one whose number this ledger has not given yet (the caller moves
+ * the sequence behind it). Shown where the person shows none. 1: added; 0: it was there; -1 REFUSED where it is
+ * another's. */
+int registry_restore(struct db *db, const struct registry_policy *policy, const struct mailkey *key, const char *name,
+                     struct host_address host, enum host_kind kind, int64_t at_us, struct err *err);
 /* Mail to this address is refused from now on, until its owner writes again. Nobody else ever gets it. NOT_FOUND. */
 int registry_retire(struct db *db, struct host_address host, struct err *err);
 /* May `host` be given to `person` (0: somebody new)? REFUSED says why not. */

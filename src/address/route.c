@@ -46,7 +46,7 @@ static unsigned glob_specific(const struct route_glob *glob)
     return glob->has_star ? (unsigned)strlen(glob->text) : EXACT;
 }
 
-static int pattern_parse(struct span text, struct route *route, struct err *err)
+int route_pattern_parse(struct span text, struct route *route, struct err *err)
 {
     struct reader reader = reader_of(text);
     bool whole = span_find(text, '(') < text.size;
@@ -99,7 +99,8 @@ static int take_line(const struct tabletext *table, const struct conf_link *link
     if (table->count < 2 || table->count > 3)
         return err_set(err, ERR_CONFIG,
                        "two or three columns are needed, NODE(USER) LINK COST, for example OAK(*) HUB 5");
-    if (pattern_parse(table->words[0], route, err) == -1 || name8_parse(table->words[1], "link", &link, err) == -1 ||
+    if (route_pattern_parse(table->words[0], route, err) == -1 ||
+        name8_parse(table->words[1], "link", &link, err) == -1 ||
         (table->count == 3 && take_cost(table->words[2], &route->cost, err) == -1))
         return -1;
     for (size_t i = 0; i < link_count; i++)
@@ -118,7 +119,7 @@ static int take_links(struct routes *routes, size_t *room, const struct conf_lin
         for (size_t n = 0; n < patterns; n++) {
             struct route *route = add(routes, room, err);
             const char *node = n < links[i].nodes.count ? links[i].nodes.at[n].text : "*";
-            if (route == NULL || pattern_parse(span_text(node), route, err) == -1)
+            if (route == NULL || route_pattern_parse(span_text(node), route, err) == -1)
                 return -1;
             route->link = &links[i];
             route->cost = ROUTE_COST_LINK;
@@ -184,10 +185,15 @@ void route_pattern(const struct route *route, char text_r[ROUTE_PATTERN_SIZE])
                    node->text + node->star, user->star, user->text, user->has_star ? "*" : "", user->text + user->star);
 }
 
+bool route_pattern_fits(const struct route *route, struct host_address host)
+{
+    return glob_fits(&route->node, host.node) && glob_fits(&route->user, host.user);
+}
+
 const struct route *routes_find(const struct routes *routes, struct host_address to)
 {
     for (size_t i = 0; i < routes->count; i++)
-        if (glob_fits(&routes->at[i].node, to.node) && glob_fits(&routes->at[i].user, to.user))
+        if (route_pattern_fits(&routes->at[i], to))
             return &routes->at[i];
     return NULL;
 }

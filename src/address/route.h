@@ -41,6 +41,9 @@ int routes_parse(struct span text, const struct conf_link *links, size_t link_co
 void routes_free(struct routes *routes);
 /* The pattern as in the file. */
 void route_pattern(const struct route *route, char text_r[ROUTE_PATTERN_SIZE]);
+/* A pattern of another table in the same form: fills `node`, `user` and `specific`. CONFIG. */
+int route_pattern_parse(struct span text, struct route *route, struct err *err);
+bool route_pattern_fits(const struct route *route, struct host_address host);
 /* NULL: no way leads there. */
 const struct route *routes_find(const struct routes *routes, struct host_address to);
 

@@ -45,6 +45,7 @@ static void set_free(struct table_set *set)
     routes_free(&set->routes);
     filemap_free(&set->cmsxmap);
     filemap_free(&set->dosxmap);
+    access_free(&set->access);
     mem_free(set);
 }
 
@@ -79,15 +80,12 @@ static int read_ovdfile(const struct conf *conf, struct table_set *set, struct e
 }
 
 /* Where users must be listed, there must be a list: without one all mail would be refused. */
-static int check_hostusers(const struct conf *conf, const struct table_set *set, struct err *err)
+static int check_hostusers(const struct table_set *set, struct err *err)
 {
     for (size_t i = 0; i < set->ovdfile.count; i++)
         if (set->ovdfile.nodes[i].users_listed)
             return err_set(err, ERR_CONFIG, "Ovdfile.dat line %u: users=listed needs Hostusers.csv in the same folder",
                            set->ovdfile.nodes[i].line);
-    if (conf->addressing.allow_unresolved == CONF_NO)
-        return err_set(err, ERR_CONFIG,
-                       "[addressing] allow-unresolved = no needs Hostusers.csv in the folder of [connector] tables");
     return 0;
 }
 
@@ -98,7 +96,7 @@ static int read_hostusers(const struct conf *conf, struct table_set *set, struct
     if (result == 0)
         result = hostusers_parse(buf_span(&text), &set->hostusers, err);
     else if (result == 1)
-        result = check_hostusers(conf, set, err);
+        result = check_hostusers(set, err);
     buf_free(&text);
     return result;
 }
@@ -113,6 +111,16 @@ static int read_routes(const struct conf *conf, struct table_set *set, struct er
         set->route_lines += set->routes.at[i].line != 0;
     buf_free(&text);
     return result;
+}
+
+static int read_access(const struct conf *conf, struct table_set *set, struct err *err)
+{
+    struct buf text = { 0 };
+    int result = read_table(conf, "Access.tbl", TABLETEXT_FILE_MAX, &text, err);
+    if (result == 0)
+        result = access_parse(buf_span(&text), &set->access, err);
+    buf_free(&text);
+    return result == -1 ? -1 : 0;
 }
 
 static int read_filemap(const struct conf *conf, const char *name, struct filemap *map, bool *there_r, struct err *err)
@@ -174,7 +182,8 @@ static int read_tables(const struct conf *conf, struct candidate *candidate_r, s
         return err_set(err, ERR_NO_MEMORY, "out of memory for the tables");
     candidate_r->set->read_us = clock_now();
     if (read_ovdfile(conf, candidate_r->set, err) == -1 || read_hostusers(conf, candidate_r->set, err) == -1 ||
-        read_routes(conf, candidate_r->set, err) == -1 || read_filemaps(conf, candidate_r->set, err) == -1 ||
+        read_routes(conf, candidate_r->set, err) == -1 || read_access(conf, candidate_r->set, err) == -1 ||
+        read_filemaps(conf, candidate_r->set, err) == -1 ||
         read_rule(conf, candidate_r->set, &candidate_r->set->rule, err) == -1) {
         candidate_free(candidate_r);
         return -1;

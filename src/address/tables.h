@@ -1,5 +1,5 @@
-/* tables: Ovdfile.dat, Hostusers.csv, Route.tbl, Cmsxmap.tbl, Dosxmap.tbl and people.csv as one generation that is
- * taken over whole or not at all.
+/* tables: Ovdfile.dat, Hostusers.csv, Route.tbl, Access.tbl, Cmsxmap.tbl, Dosxmap.tbl and people.csv as one generation
+ * that is taken over whole or not at all.
  *
  * The files are read at the start and on reload. A set never changes; a reload that succeeds puts another in its place.
  * All in the loop's thread; whoever uses a set gets it anew from tables_current in each call of the loop and keeps no
@@ -8,6 +8,7 @@
 #ifndef OVVM_ADDRESS_TABLES_H
 #define OVVM_ADDRESS_TABLES_H
 
+#include "address/access.h"
 #include "address/filemap.h"
 #include "address/hostusers.h"
 #include "address/ovdfile.h"
@@ -26,8 +27,9 @@ struct table_set {
     bool has_cmsxmap, has_dosxmap;
     struct filemap cmsxmap, dosxmap;
     size_t route_lines; /* of Route.tbl; 0: none, or there is no such file */
-    struct rule rule;   /* how people get their addresses */
-    size_t people;      /* rows of people.csv */
+    struct access access;
+    struct rule rule; /* how people get their addresses */
+    size_t people;    /* rows of people.csv */
     int64_t read_us;
 };
 

@@ -5,11 +5,9 @@
 #include "address/border.h"
 #include "address/registry.h"
 #include "address/tables.h"
-#include "base/clock.h"
-#include "base/log.h"
+#include "address/who.h"
 #include "base/mem.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,106 +29,7 @@ static void put(json_t *to, const char *key, json_t *value)
     (void)json_object_set_new(to, key, value);
 }
 
-static void say(json_t *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* A line for people. */
-static void say(json_t *to, const char *format, ...)
-{
-    char text[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    json_t *lines = json_object_get(to, "lines");
-    if (lines == NULL)
-        put(to, "lines", lines = json_array());
-    (void)json_array_append_new(lines, verb_text(span_text(text)));
-}
-
-/* --- who: what the border says --- */
-
-/* [PROFS:NODE(USER)], the older [PROFS:gateway/node/user] (AD-02, AD-03), or NODE(USER). 1: a host address; 0: none. */
-static int parse_host(struct span text, struct host_address *host_r)
-{
-    static const char profs[] = "[PROFS:";
-    text = span_trim(text);
-    if (text.size > sizeof profs && text.at[text.size - 1] == ']' &&
-        span_equal_nocase(span_slice(text, 0, sizeof profs - 1), SPAN_LITERAL(profs)))
-        text = span_slice(text, sizeof profs - 1, text.size - sizeof profs);
-    struct reader reader = reader_of(text);
-    (void)reader_until(&reader, '/'); /* the gateway */
-    struct span node = reader_until(&reader, '/');
-    if (node.size > 0 && reader.rest.size > 0)
-        return name8_parse(span_trim(node), "node", &host_r->node, NULL) == 0 &&
-               name8_parse(span_trim(reader.rest), "user", &host_r->user, NULL) == 0;
-    return host_address_parse(text, host_r, NULL) == 0;
-}
-
-static void describe_route(const struct border *border, struct host_address host, json_t *request)
-{
-    struct buf mail = { 0 };
-    struct err why = ERR_CLEAR;
-    const struct route *route = routes_find(&(*border->tables)->routes, host);
-    const struct ovdnode *node = border_node(border, host.node);
-    border_to_mail(border, host, &mail);
-    put(request, "host", host_text(host));
-    put(request, "mail", verb_text(buf_span(&mail)));
-    say(request, "%s is a host user, on the Internet side %.*s", host_address_text(host).text, (int)mail.size,
-        (const char *)mail.at);
-    if (route == NULL)
-        say(request, "no link leads to the node %s", host.node.text);
-    else if (route->line == 0)
-        say(request, "reached through link %s ([link %s] nodes)", route->link->node.text, route->link->node.text);
-    else
-        say(request, "reached through link %s (Route.tbl line %u)", route->link->node.text, route->line);
-    if (node != NULL)
-        say(request, "Ovdfile.dat line %u: host-kind %s%s%s%s", node->line, host_system_name(node->system),
-            name8_empty(node->mailman) ? "" : ", mailman ", node->mailman.text,
-            node->users_listed ? ", users=listed" : "");
-    else if ((*border->tables)->has_ovdfile)
-        say(request, "not in Ovdfile.dat (unlisted-nodes = %s)", border->unlisted_are_cms ? "cms" : "refuse");
-    const char *name = hostusers_find(&(*border->tables)->hostusers, host);
-    if (name != NULL)
-        say(request, "in Hostusers.csv%s%s", name[0] != '\0' ? " as " : "", name);
-    if (route != NULL && border_may_send(border, host, route->link->node, &why) == -1)
-        say(request, "may not send: %s", why.text);
-    buf_free(&mail);
-}
-
-static int who_before(struct verb_call *call, struct err *err)
-{
-    const struct control_options *options = call->options;
-    json_t *request = call->request;
-    struct border border = border_of(options->conf, tables_current(options->tables));
-    struct span address = text_of(request, "address");
-    struct host_address host = { .node = { .text = "" } };
-    struct mailkey key;
-    struct err why = ERR_CLEAR;
-    bool is_host = parse_host(address, &host) == 1;
-    if (!is_host && mailkey_of(address, &key, err) == -1)
-        return -1;
-    if (!is_host && border_from_mail(&border, address, &host, &why) == 0) {
-        put(request, "world", json_string("mail"));
-        describe_route(&border, host, request);
-        return 0;
-    }
-    put(request, "world", json_string(is_host ? "host" : "mail"));
-    if (is_host && !border_is_ours(&border, host.node)) {
-        describe_route(&border, host, request);
-    } else if (is_host || (!name8_empty(host.node) && border_is_ours(&border, host.node))) {
-        put(request, "ask_host", host_text(host));
-        if (!is_host)
-            say(request, "mail to it is refused here: %s", why.text);
-    } else if (why.id == ERR_RELAY_DENIED) {
-        put(request, "ask_key", json_string(key.text));
-        put(request, "registers", json_boolean(registry_policy(options->registry)->on));
-    } else {
-        say(request, "mail to it is refused here: %s", why.text);
-    }
-    return 0;
-}
-
-/* --- who: what the registry says --- */
+/* --- who --- */
 
 static bool add_host(void *arg, const struct person_host *host)
 {
@@ -154,152 +53,38 @@ static int describe_person(struct db *db, const struct person *person, json_t *r
     return person_hosts(db, person->key, add_host, hosts, err);
 }
 
+static int who_before(struct verb_call *call, struct err *err)
+{
+    const struct control_options *options = call->options;
+    struct border border = border_of(options->conf, tables_current(options->tables));
+    struct who *who = mem_zero(sizeof *who);
+    if (who == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (who_begin(&border, registry_policy(options->registry), text_of(call->request, "address"), who, err) == -1) {
+        mem_free(who);
+        return -1;
+    }
+    call->scratch = who;
+    return 0;
+}
+
 static int who_ledger(struct db *db, const struct verb_call *call, struct err *err)
 {
-    const json_t *request = call->request;
     json_t *reply = call->reply;
-    static const char *const copied[] = { "address", "world", "host", "mail", "lines" };
-    struct host_address host;
-    struct registry_owner owner = { .postmaster = false };
-    struct person person;
-    struct err why = ERR_CLEAR;
-    for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++)
-        if (json_object_get(request, copied[i]) != NULL)
-            put(reply, copied[i], json_deep_copy(json_object_get(request, copied[i])));
-    const char *key = json_string_value(json_object_get(request, "ask_key"));
-    if (host_address_parse(text_of(request, "ask_host"), &host, NULL) == 0) {
-        put(reply, "host", host_text(host));
-        if (registry_resolve_in(db, host, &owner, &why) == -1 && err_family(why.id) != ERR_FAMILY_PERMANENT) {
-            *err = why;
-            return -1;
-        }
-        if (why.id != ERR_NONE)
-            say(reply, "mail to it is refused: %s", why.text);
-        if (owner.postmaster)
-            say(reply, "the postmaster of this connector, who also sends its reports");
-        return owner.person.key != 0 ? describe_person(db, &owner.person, reply, err) : 0;
-    }
-    if (key == NULL)
-        return 0;
-    int found = person_find(db, key, &person, err);
-    if (found == 1)
-        return describe_person(db, &person, reply, err);
-    if (found == 0)
-        say(reply, "%s has no host address; %s", key,
-            json_is_true(json_object_get(request, "registers")) ? "the first letter to a host user makes one"
-                                                                : "registration is off");
-    return found;
-}
-
-/* --- register --- */
-
-static bool add_row(void *arg, const struct person_host *host, const char *address, const char *name)
-{
-    json_t *list = arg;
-    struct host_address pair = { .node = host->node, .user = host->user };
-    (void)json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:o, s:o, s:o}", "host", host_address_text(pair).text,
-                                                "kind", host_kind_name(host->kind), "main", host->main ? 1 : 0, "mail",
-                                                verb_text(span_text(address)), "name", verb_text(span_text(name)),
-                                                "made", verb_time(host->made_us)));
-    return true;
-}
-
-static int register_list(struct db *db, const struct verb_call *call, struct err *err)
-{
-    const json_t *request = call->request;
-    json_t *reply = call->reply;
-    struct host_address after = { .node = { .text = "" } };
-    struct span text = text_of(request, "after");
-    json_t *list = json_array();
-    put(reply, "registrations", list);
-    put(reply, "limit", json_integer(LIST_LIMIT));
-    if (text.size > 0 && host_address_parse(text, &after, err) == -1)
+    struct who *who = call->scratch;
+    if (who_finish(db, who, err) == -1)
         return -1;
-    return person_host_list(db, after.node, after.user, LIST_LIMIT, add_row, list, err);
-}
-
-/* What the ledger's thread needs of the configuration. */
-static int register_before(struct verb_call *call, struct err *err)
-{
-    (void)err;
-    json_t *request = call->request;
-    const struct registry_policy *policy = registry_policy(call->options->registry);
-    char prefix[2] = { policy->prefix, '\0' };
-    put(request, "node", json_string(policy->node.text));
-    put(request, "prefix", json_string(prefix));
-    put(request, "by_name", json_boolean(policy->by_name));
-    return 0;
-}
-
-static int register_add(struct db *db, const struct verb_call *call, struct err *err)
-{
-    const json_t *request = call->request;
-    json_t *reply = call->reply;
-    struct mailkey key;
-    struct registry_answer answer;
-    struct registry_policy policy = { .on = true, .by_name = json_is_true(json_object_get(request, "by_name")) };
-    struct host_address host = { .node = { .text = "" } };
-    struct span wanted = text_of(request, "host");
-    const char *name = json_string_value(json_object_get(request, "name"));
-    span_to_text(text_of(request, "node"), policy.node.text, sizeof policy.node.text);
-    const char *prefix = json_string_value(json_object_get(request, "prefix"));
-    policy.prefix = prefix != NULL ? prefix[0] : 'X';
-    if (mailkey_of(text_of(request, "address"), &key, err) == -1)
-        return -1;
-    if (wanted.size > 0 && host_address_parse(wanted, &host, err) == -1)
-        return -1;
-    if (wanted.size > 0 && !name8_equal(host.node, policy.node))
-        return err_set(err, ERR_REFUSED, "%s is not at the connector's node %s", host_address_text(host).text,
-                       policy.node.text);
-    if (registry_enter(db, &policy, &key, name != NULL ? name : "", host, clock_now(), &answer, err) == -1)
-        return -1;
-    put(reply, "mail", json_string(key.text));
-    put(reply, "host", host_text(answer.host));
-    put(reply, "kind", json_string(host_kind_name(answer.kind)));
-    put(reply, "kind_number", json_integer(answer.kind));
-    put(reply, "person", json_integer(answer.person));
-    put(reply, "at_us", json_integer(answer.used_us));
-    return 0;
-}
-
-static void register_added(struct verb_call *call)
-{
-    const struct control_options *options = call->options;
-    json_t *reply = call->reply;
-    struct mailkey key;
-    struct registry_answer answer = {
-        .kind = (enum host_kind)json_integer_value(json_object_get(reply, "kind_number")),
-        .person = json_integer_value(json_object_get(reply, "person")),
-        .used_us = json_integer_value(json_object_get(reply, "at_us")),
-    };
-    struct span mail = text_of(reply, "mail");
-    if (mail.size < sizeof key.text && host_address_parse(text_of(reply, "host"), &answer.host, NULL) == 0) {
-        memset(&key, 0, sizeof key);
-        memcpy(key.text, mail.at, mail.size);
-        registry_log(&answer, &key, "operator");
-    }
-    (void)json_object_del(reply, "kind_number");
-    (void)json_object_del(reply, "at_us");
-    registry_forget(options->registry);
-}
-
-static int register_remove(struct db *db, const struct verb_call *call, struct err *err)
-{
-    const json_t *request = call->request;
-    json_t *reply = call->reply;
-    struct host_address host;
-    if (host_address_parse(text_of(request, "host"), &host, err) == -1 || registry_retire(db, host, err) == -1)
-        return -1;
-    put(reply, "host", host_text(host));
-    return 0;
-}
-
-static void register_removed(struct verb_call *call)
-{
-    const struct control_options *options = call->options;
-    json_t *reply = call->reply;
-    log_info(LOG_ADDRESS, 32494, "retired host=%s source=operator", json_string_value(json_object_get(reply, "host")));
-    registry_forget(options->registry);
+    json_t *lines = json_array();
+    for (size_t i = 0; i < who->line_count; i++)
+        (void)json_array_append_new(lines, verb_text(span_text(who->lines[i])));
+    put(reply, "address", json_deep_copy(json_object_get(call->request, "address")));
+    put(reply, "world", json_string(who->is_host ? "host" : "mail"));
+    put(reply, "lines", lines);
+    if (!name8_empty(who->host.user))
+        put(reply, "host", host_text(who->host));
+    if (who->mail[0] != '\0')
+        put(reply, "mail", verb_text(span_text(who->mail)));
+    return who->owner.person.key != 0 ? describe_person(db, &who->owner.person, reply, err) : 0;
 }
 
 /* --- people --- */
@@ -472,14 +257,6 @@ static void tables_show(struct verb_call *call)
 
 static const struct verb verbs[] = {
     { .name = "who", .before = who_before, .ledger = who_ledger },
-    { .name = "register list", .ledger = register_list },
-    { .name = "register add",
-      .before = register_before,
-      .ledger = register_add,
-      .loop = register_added,
-      .writes = true,
-      .active = true },
-    { .name = "register remove", .ledger = register_remove, .loop = register_removed, .writes = true, .active = true },
     { .name = "people list", .ledger = people_list },
     { .name = "people check", .start = start_people_check },
     { .name = "people load", .start = start_people_load },
@@ -492,5 +269,5 @@ const struct verb *address_verb_find(const char *name)
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(verbs[i].name, name) == 0)
             return &verbs[i];
-    return NULL;
+    return register_verb_find(name);
 }

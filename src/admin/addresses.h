@@ -7,4 +7,7 @@
 /* NULL: none of these verbs. */
 const struct verb *address_verb_find(const char *name);
 
+/* register_verbs.c: those of `ovvm register`. */
+const struct verb *register_verb_find(const char *name);
+
 #endif

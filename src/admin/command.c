@@ -23,7 +23,9 @@ static const struct {
     { "--drain", OPTION_DRAIN },     { "--tables", OPTION_TABLES },
     { "--name", OPTION_NAME },       { "--after", OPTION_AFTER },
     { "--help", OPTION_HELP },       { "-h", OPTION_HELP },
-    { "--version", OPTION_VERSION },
+    { "--version", OPTION_VERSION }, { "--dry-run", OPTION_DRY_RUN },
+    { "--match", OPTION_MATCH },     { "--kind", OPTION_KIND },
+    { "--format", OPTION_FORMAT },
 };
 
 static const char **value_of(struct command *command, enum command_option option)
@@ -41,6 +43,12 @@ static const char **value_of(struct command *command, enum command_option option
         return &command->name;
     case OPTION_AFTER:
         return &command->after;
+    case OPTION_MATCH:
+        return &command->match;
+    case OPTION_KIND:
+        return &command->kind;
+    case OPTION_FORMAT:
+        return &command->format;
     default:
         return NULL;
     }

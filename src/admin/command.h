@@ -28,7 +28,12 @@ enum command_option {
     /* without */
     OPTION_CONFIRM = 1 << 13,
     OPTION_HELP = 1 << 14,
-    OPTION_VERSION = 1 << 15
+    OPTION_VERSION = 1 << 15,
+    OPTION_DRY_RUN = 1 << 16,
+    /* with a value */
+    OPTION_MATCH = 1 << 17,
+    OPTION_KIND = 1 << 18,
+    OPTION_FORMAT = 1 << 19
 };
 
 enum { COMMAND_WORDS_MAX = 4 };
@@ -36,7 +41,7 @@ enum { COMMAND_WORDS_MAX = 4 };
 struct command {
     const char *conf_path;
     unsigned options; /* those that were given */
-    const char *queue, *state, *drain, *tables, *name, *after;
+    const char *queue, *state, *drain, *tables, *name, *after, *match, *kind, *format;
     const char *words[COMMAND_WORDS_MAX];
     int count;
 };
@@ -67,6 +72,10 @@ void command_who(char *who_r, size_t room);
 /* queue_file.c: letters as files. */
 int queue_export_command(const struct command *command);
 int queue_import_command(const struct command *command);
+
+/* register_file.c: registrations as files. */
+int register_export_command(const struct command *command);
+int register_import_command(const struct command *command);
 
 /* relocate_command.c */
 int relocate_export_command(const struct command *command);

@@ -54,6 +54,7 @@ static void client_free(struct client *client)
     json_decref(client->call.request);
     json_decref(client->call.reply);
     bufferevent_free(client->stream);
+    mem_free(client->call.scratch);
     mem_free(client);
 }
 

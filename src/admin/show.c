@@ -253,8 +253,29 @@ void show_registrations(const json_t *reply)
     }
     if (json_array_size(list) == 0)
         (void)puts("no host addresses");
-    else if ((long long)json_array_size(list) == number(reply, "limit"))
+    else if (is_true(reply, "more"))
         (void)printf("more with: ovvm register list --after '%s'\n", last);
+}
+
+void show_imported(const json_t *reply)
+{
+    size_t index;
+    json_t *one;
+    json_array_foreach(json_object_get(reply, "changes"), index, one)
+    {
+        (void)printf("%-8s %-18s  ", text(one, "change"), text(one, "host"));
+        put_safe(text(one, "mail"), 0);
+        (void)putchar('\n');
+    }
+    (void)printf("%s%lld added, %lld retired, %lld were there already, %lld at other nodes or unknown\n",
+                 is_true(reply, "dry_run") ? "an import would bring: " : "", number(reply, "added"),
+                 number(reply, "retired"), number(reply, "same"), number(reply, "skipped"));
+}
+
+void show_table_lines(const json_t *reply)
+{
+    (void)printf("* for %s\n", text(reply, "table"));
+    put_safe(text(reply, "lines"), 1);
 }
 
 void show_registered(const json_t *reply)

@@ -12,6 +12,9 @@ void show_who(const json_t *reply);
 void show_registrations(const json_t *reply);
 void show_registered(const json_t *reply);
 void show_retired(const json_t *reply);
+void show_imported(const json_t *reply);
+/* Lines for a table. */
+void show_table_lines(const json_t *reply);
 void show_people(const json_t *reply);
 void show_people_check(const json_t *reply);
 void show_people_load(const json_t *reply);

@@ -1,6 +1,7 @@
 /* The verbs of the control socket. */
 #include "admin/verbs.h"
 
+#include "address/registry.h"
 #include "admin/addresses.h"
 #include "base/clock.h"
 #include "relocate/transition.h"
@@ -76,7 +77,13 @@ static int status_ledger(struct db *db, const struct verb_call *call, struct err
         json_decref(queues);
         return -1;
     }
+    bool paused = false;
+    if (registry_names_paused(db, &paused, err) == -1) {
+        json_decref(queues);
+        return -1;
+    }
     (void)json_object_set_new(reply, "queues", queues);
+    (void)json_object_set_new(reply, "names_paused", json_boolean(paused));
     (void)json_object_set_new(reply, "next_number", json_integer(number > 0 ? number : 1));
     return 0;
 }
@@ -224,6 +231,10 @@ static void warn_of_state(const struct control_options *options, json_t *reply)
         warn(reply, "there is no Ovdfile.dat: every node that a link leads to may send mail to the Internet",
              "list the nodes in Ovdfile.dat in the tables folder, see ovvm-tables(5)");
     warn_of_directory(options->directory, reply);
+    if (json_is_true(json_object_get(reply, "names_paused")))
+        warn(
+            reply, "after a restore no names are made for correspondents; new ones get numbers",
+            "bring back what was given since (ovvm register import FILE --format journal), then ovvm register confirm");
     if (!store_writable(options->store))
         warn(reply, "the ledger cannot be written",
              "make room on the disk of the state directory; mail resumes by itself");

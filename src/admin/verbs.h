@@ -19,7 +19,8 @@ struct verb_call {
     bool (*content)(struct verb_call *call, struct span piece, bool last);
     void (*gone)(struct verb_call *call);
     uint64_t content_left;
-    void *own; /* the verb's */
+    void *own;     /* the verb's */
+    void *scratch; /* likewise, of mem.h: freed with the call */
 };
 
 struct verb {

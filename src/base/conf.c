@@ -305,12 +305,22 @@ static void set_key(struct conf_reading *reading, const struct conf_section *sec
         reading->routes_unsure = true;
 }
 
+/* By its name, or by one that the classic product had for it. */
+static bool is_key(const struct conf_key *key, struct span name)
+{
+    struct reader also = reader_of(span_text(key->also));
+    bool found = span_equal(name, span_text(key->name));
+    while (!found && !reader_at_end(&also))
+        found = span_equal_nocase(name, reader_until(&also, ' '));
+    return found;
+}
+
 static void take_key(struct conf_reader *reader, struct span name, struct span value)
 {
     struct conf_reading *reading = &reader->reading;
     const struct conf_section *section = reader->section;
     size_t k = 0;
-    while (k < section->key_count && !span_equal(name, span_text(section->keys[k].name)))
+    while (k < section->key_count && !is_key(&section->keys[k], name))
         k++;
     if (k == section->key_count) {
         unknown_key(reader, name);

@@ -50,8 +50,17 @@ struct conf_addressing {
     enum conf_style registration_style;
     unsigned registration_limit; /* new senders a peer may bring on a day; 0: any number */
     enum conf_unlisted unlisted_nodes;
-    unsigned people_removal_limit;     /* percent */
-    enum conf_answer allow_unresolved; /* host users who are not in Hostusers.csv */
+    unsigned people_removal_limit; /* percent */
+    unsigned registration_age;     /* days; 0: never */
+    struct name8 registrar_id;     /* empty: none */
+    unsigned registrar_limit;      /* answers to a user on a day */
+    struct name8 in_body_id;       /* empty: none */
+    char *in_body_keyword;
+    unsigned in_body_recipients;
+    uint64_t in_body_max_size;
+    enum conf_answer in_body_remove;
+    char *dummy_address; /* NODE(USER), or NULL */
+    enum conf_answer allow_unresolved;
 };
 
 /* In the order of the choices in conf_table.c. */

@@ -6,9 +6,8 @@
 #include <string.h>
 
 /* AD-11: names of gateways that stand for routes or stages in host mail. */
-static const char *const reserved_names[] = {
-    "VMGATE", "PROFS", "OV", "SNADS", "DISOSS", "SMTP", "MHS", "X400", "FAX"
-};
+static const char *const reserved_names[] = { "VMGATE", "PROFS", "OV",   "SNADS", "DISOSS",
+                                              "SMTP",   "MHS",   "X400", "FAX",   "EMS" };
 
 enum {
     TCP_BLOCK_OVERHEAD = 16, /* TTB 8, TTR 4, last TTR 4 */
@@ -257,6 +256,30 @@ static void check_directory(struct conf_reading *reading)
                          "[directory] starttls is for ldap:// only; remove it here");
 }
 
+/* The connector's own user ids must be different ones, and nobody else's. */
+static void check_own_ids(struct conf_reading *reading)
+{
+    const struct conf_addressing *addressing = &reading->conf->addressing;
+    const struct conf_place *place = &reading->places[CONF_ADDRESSING];
+    static const char postmaster[] = "POSTMAST";
+    static const char *const taken[] = { "a neighbour's system", "the connector" };
+    const struct {
+        const char *key;
+        struct name8 name;
+    } ids[] = { { "registrar-id", addressing->registrar_id }, { "in-body-id", addressing->in_body_id } };
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        bool system = strcmp(ids[i].name.text, "SYSTEM") == 0;
+        if (system || strcmp(ids[i].name.text, postmaster) == 0)
+            conf_problem_add(reading->problems, line_of(place, CONF_ADDRESSING, ids[i].key),
+                             "[addressing] %s \"%s\" is the name of %s; choose another", ids[i].key, ids[i].name.text,
+                             taken[system ? 0 : 1]);
+    }
+    if (!name8_empty(ids[0].name) && name8_equal(ids[0].name, ids[1].name))
+        conf_problem_add(reading->problems, line_of(place, CONF_ADDRESSING, "in-body-id"),
+                         "[addressing] in-body-id and registrar-id are both \"%s\"; choose another for one of them",
+                         ids[0].name.text);
+}
+
 void conf_check(struct conf_reading *reading)
 {
     const struct conf *conf = reading->conf;
@@ -271,6 +294,7 @@ void conf_check(struct conf_reading *reading)
         check_link(reading, i);
     check_names(reading);
     check_postmaster(reading);
+    check_own_ids(reading);
     check_default_node(reading);
     check_ports(reading);
     check_directory(reading);

@@ -101,6 +101,8 @@ static void manual_key(const struct conf_key *key, struct buf *to)
     buf_printf(to, ".It Cm %s No = Ar %s\n", key->name, key->type == CONF_CHOICE ? "word" : "value");
     add_sentences(to, key->doc);
     buf_printf(to, "Write %s.\n", wanted);
+    if (key->also != NULL)
+        buf_printf(to, "Also taken under the names of the classic product:\n.Li %s .\n", key->also);
     if (key->required)
         buf_add_text(to, "Required.\n");
     if (key->fallback != NULL && strcmp(key->fallback, "<name>") == 0)

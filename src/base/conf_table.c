@@ -157,15 +157,47 @@ static const struct conf_key addressing_keys[] = {
       .most = 10000000, .unit = "senders a day", .example = "10000",
       .doc = "How many new senders each mail system that hands over mail may bring on a day (UTC). Letters of further "
              "ones are delivered as with registration = off. 0 is no limit." },
+    { "registration-age", CONF_COUNT, AT(conf_addressing, registration_age), .fallback = "0", .least = 0, .most = 36500,
+      .unit = "days", .example = "0",
+      .doc = "After how many days without a letter in either direction mail to a registered sender is refused, until "
+             "he writes again. The address stays his. One that an answer could still refer to is kept. 0 is never." },
+    { "registrar-id", CONF_NAME8, AT(conf_addressing, registrar_id), .example = "REGISTER",
+      .doc = "A user id at the connector's node to which host users send letters and messages with commands: REGISTER "
+             "alice@example.com ALICE, WHO, LIST, HELP. Who may do so, and how often, is in Access.tbl, see "
+             "ovvm-tables(5). There is none, if not given." },
+    { "registrar-limit", CONF_COUNT, AT(conf_addressing, registrar_limit), .fallback = "50", .least = 1, .most = 10000,
+      .unit = "answers a day", .example = "50",
+      .doc = "How many answers of registrar-id each host user gets on a day (UTC); further letters and messages to it "
+             "are not answered, so that two programs cannot talk for ever." },
+    { "in-body-id", CONF_NAME8, AT(conf_addressing, in_body_id), .also = "ADHOCID", .example = "INTERNET",
+      .doc = "A user id at the connector's node to which host users send notes whose text begins with the Internet "
+             "addresses they go to. Who may do so is in Access.tbl. There is none, if not given." },
+    { "in-body-keyword", CONF_TEXT, AT(conf_addressing, in_body_keyword), .also = "LASTMSGHEADER LASTMSGHEADERLINE",
+      .fallback = "subject:", .example = "/INTERNET",
+      .doc =
+          "The beginning of the line after which the addresses of such a note stand, up to an empty line. Lines To:, "
+          "Cc:, Bcc: and Subject: before it, and addresses at the very beginning of the text, are understood too." },
+    { "in-body-recipients", CONF_COUNT, AT(conf_addressing, in_body_recipients), .fallback = "50", .least = 1,
+      .most = 1000, .unit = "recipients", .example = "50", .doc = "The most addresses in the text of one note." },
+    { "in-body-max-size", CONF_SIZE, AT(conf_addressing, in_body_max_size), .fallback = "1M", .least = KIB,
+      .most = 2 * GIB, .example = "1M", .doc = "The largest note with addresses in its text, as the host sends it." },
+    { "in-body-remove", CONF_CHOICE, AT(conf_addressing, in_body_remove), .fallback = "yes", .choices = no_yes,
+      .example = "yes", .doc = "Whether the addresses are taken out of the text that is delivered." },
+    { "dummy-address", CONF_HOST, AT(conf_addressing, dummy_address), .also = "PROFS_DummyAddr",
+      .example = "MICROSFT(NOREPLY)",
+      .doc = "What stands beside names without an address (.AT and .CT of OfficeVision) in To and Cc. Mail to it is "
+             "refused. Without it such names are only in the text." },
     { "unlisted-nodes", CONF_CHOICE, AT(conf_addressing, unlisted_nodes), .fallback = "refuse", .choices = unlisted,
       .example = "cms",
       .doc = "What holds for a node that a link leads to and Ovdfile.dat does not list: refuse mail to and from it, or "
              "treat it as a CMS node." },
-    { "allow-unresolved", CONF_CHOICE, AT(conf_addressing, allow_unresolved), .fallback = "yes", .choices = no_yes,
-      .example = "no",
-      .doc = "With no, mail from the Internet is taken only for host users who are in Hostusers.csv, see "
-             "ovvm-tables(5), at whichever node. With yes, that is so only for nodes whose line in Ovdfile.dat says "
-             "users=listed." },
+    { "allow-unresolved", CONF_CHOICE, AT(conf_addressing, allow_unresolved), .also = "AllowUnresolvedAddresses",
+      .fallback = "yes", .choices = no_yes, .example = "no",
+      .doc = "With no, only what the tables know gets through: mail from the Internet for host users who are in "
+             "Hostusers.csv, where there is one, at whichever node, and no host file for a node that is not the "
+             "connector's. With yes, users are looked up only where the line of their node in Ovdfile.dat says "
+             "users=listed, and a file for another node that another link leads to is handed to the mail system as "
+             "mail for user@node.domain. Internet addresses are not concerned." },
     { "people-removal-limit", CONF_COUNT, AT(conf_addressing, people_removal_limit), .fallback = "10", .least = 0,
       .most = 100, .unit = "percent", .example = "10",
       .doc = "A people file, or a directory, in which more than this part of the people, and more than ten, are "

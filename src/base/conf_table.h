@@ -14,6 +14,7 @@ enum conf_type {
     CONF_DOMAINS,  /* one or more of them */
     CONF_TEXT,     /* any words */
     CONF_MAILBOX,  /* local@domain */
+    CONF_HOST,     /* NODE(USER) */
     CONF_URL,      /* sqlite:/path */
     CONF_PATH,     /* absolute */
     CONF_SOCKET,   /* absolute, short enough for a Unix socket */
@@ -43,6 +44,8 @@ struct conf_key {
     const char *unit;           /* COUNT: what is counted */
     const char *const *choices; /* CHOICE: ends in NULL */
     const char *example;
+    const char
+        *also; /* names of the classic product that are taken too, in any case, with one blank between; NULL: none */
     const char *doc; /* sentences for the manual page */
 };
 

@@ -212,6 +212,17 @@ static const char *ipv4_wrong(struct span text)
     return address_family(text) == AF_INET ? NULL : "is no IPv4 address";
 }
 
+static const char *host_wrong(struct span text)
+{
+    struct name8 name;
+    size_t open = span_find(text, '(');
+    bool closed = text.size > 0 && text.at[text.size - 1] == ')';
+    return closed && name8_parse(span_slice(text, 0, open), "node", &name, NULL) == 0 &&
+                   name8_parse(span_slice(text, open + 1, text.size - open - 2), "user id", &name, NULL) == 0
+               ? NULL
+               : "is no host address";
+}
+
 /* --- what the types have in common --- */
 
 struct type_row {
@@ -226,6 +237,7 @@ static const struct type_row types[] = {
     [CONF_DOMAINS] = { "one or more domain names, with blanks between", domain_wrong, true },
     [CONF_TEXT] = { "text", NULL, true },
     [CONF_MAILBOX] = { "a mail address", mailbox_wrong, false },
+    [CONF_HOST] = { "NODE(USER), each of 1 to 8 of the characters A-Z 0-9 @ # $ _ -", host_wrong, false },
     [CONF_URL] = { "sqlite: and an absolute path", url_wrong, false },
     [CONF_PATH] = { "an absolute path", path_wrong, false },
     [CONF_SOCKET] = { "an absolute path", socket_wrong, false },

@@ -142,44 +142,54 @@ static bool labelled(struct span line, const char *label, struct span *value_r)
     return true;
 }
 
-static bool take_addresses(struct span value, struct note_address *list, size_t *count)
+/* A name, up to two blanks, a semicolon or the end: one that .AT or .CT put there, unless it is that of the address
+ * before it (Q214763). */
+static void take_name(struct profs_note *note, struct span *value, bool cc, bool of_address)
 {
-    while (span_trim(value).size > 0) {
-        struct note_address address;
-        value = span_trim(value);
-        if (value.at[0] == ',') {
-            value = span_slice(value, 1, SIZE_MAX);
-            continue;
-        }
-        if (*count == NOTE_RECIPIENTS_MAX || !note_address_parse(&value, &address))
-            return false;
-        list[(*count)++] = address;
-    }
-    return true;
+    size_t size = 0;
+    bool gap = false;
+    while (size < value->size && value->at[size] != ';' && !gap)
+        gap = ++size + 1 < value->size && value->at[size] == ' ' && value->at[size + 1] == ' ';
+    struct span name = span_trim(span_slice(*value, 0, size));
+    *value = span_slice(*value, size, SIZE_MAX);
+    if (name.size > 0 && !of_address && note->name_count < PROFS_NAMES_MAX)
+        note->names[note->name_count++] = (struct profs_name){ .name = name, .cc = cc };
 }
 
-/* A line with one recipient and, two blanks behind, the full name (Q97084). */
-static bool take_named_address(struct span value, struct note_address *list, size_t *count)
+/* False: there is more than addresses in it. */
+static bool take_addresses(struct profs_note *note, struct span value, bool cc)
 {
-    struct note_address address;
-    if (!note_address_parse(&value, &address) || !span_starts_with(value, SPAN_LITERAL("  ")))
-        return false;
-    list[0] = address;
-    *count = 1;
-    return true;
+    struct note_address *list = cc ? note->text_cc : note->text_to;
+    size_t *count = cc ? &note->cc_count : &note->to_count;
+    bool addresses_only = true;
+    bool of_address = false;
+    while (value.size > 0 && *count < NOTE_RECIPIENTS_MAX) {
+        struct note_address address;
+        of_address = of_address && !(value.size > 1 && value.at[0] == ' ' && value.at[1] == ' ');
+        value = span_trim(value);
+        if (value.size == 0 || value.at[0] == ',' || value.at[0] == ';') {
+            value = span_slice(value, 1, SIZE_MAX);
+            of_address = false;
+        } else if (note_address_parse(&value, &address)) {
+            list[(*count)++] = address;
+            of_address = true;
+        } else {
+            addresses_only = false;
+            take_name(note, &value, cc, of_address);
+            of_address = false;
+        }
+    }
+    return addresses_only && value.size == 0;
 }
 
 /* One line at the top of the text. 1: understood; 0: not; -1: no such line, the text begins. */
 static int take_top_line(struct profs_note *note, struct span line, struct span *subject)
 {
     struct span value;
-    if (labelled(line, "To:", &value)) {
-        size_t before = note->to_count;
-        return take_addresses(value, note->text_to, &note->to_count) ||
-               (before == 0 && take_named_address(value, note->text_to, &note->to_count));
-    }
+    if (labelled(line, "To:", &value))
+        return take_addresses(note, value, false);
     if (labelled(line, "cc:", &value))
-        return take_addresses(value, note->text_cc, &note->cc_count);
+        return take_addresses(note, value, true);
     if (labelled(line, "NOTE FROM:", &value) || labelled(line, "From:", &value)) {
         note->from_text = note->from_text.size == 0 ? value : note->from_text;
         return 1;
@@ -377,7 +387,8 @@ void profs_build(const struct profs_letter *letter, const struct ebcdic_page *pa
     struct buf top = { 0 };
     add_header(letter, cards);
     buf_printf(&top, "To: %-8s--%s", letter->to.user.text, letter->to.node.text);
-    buf_add_text(&top, letter->to_name.size > 0 ? "  " : "");
+    if (letter->to_name.size > 0)
+        buf_add_u8(&top, ' ');
     add_words(&top, letter->to_name);
     buf_add_u8(&top, '\n');
     if (letter->address.size > 0) {

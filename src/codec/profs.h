@@ -14,7 +14,13 @@
 #include "codec/note.h"
 #include "codec/records.h"
 
-enum { PROFS_TEXT_COLUMNS = 78, PROFS_SUBJECT_COLUMNS = 65, PROFS_SUBJECT_READ = 70, PROFS_REPLY_LINES = 20 };
+enum {
+    PROFS_TEXT_COLUMNS = 78,
+    PROFS_SUBJECT_COLUMNS = 65,
+    PROFS_SUBJECT_READ = 70,
+    PROFS_REPLY_LINES = 20,
+    PROFS_NAMES_MAX = 64
+};
 
 struct profs_note {
     struct note_address from, to;
@@ -33,6 +39,12 @@ struct profs_note {
     struct note_address text_to[NOTE_RECIPIENTS_MAX];
     size_t cc_count;
     struct note_address text_cc[NOTE_RECIPIENTS_MAX];
+    /* Names without an address (.AT and .CT, Q236335); the lines they stand in are in the body as well. */
+    size_t name_count;
+    struct profs_name {
+        struct span name;
+        bool cc;
+    } names[PROFS_NAMES_MAX];
     bool is_reply; /* `*** Reply to note of 02/27/86 19:08` is among the first lines */
     struct date reply_date;
 };

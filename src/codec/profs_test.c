@@ -60,7 +60,7 @@ static void our_note_is_that_of_the_example(void **state)
     struct buf expected = { 0 };
     corpus_add_hex(&expected, "FED4E2C77AC6D9D6D47A40E7F0F0F0F0F0F1F76060D4C9C3D9D6E2C6E340E3D67A40C7C5D6D9C7C5C2406060"
                               "D4C1D7D3C5C3F14040404040404040404040F1F161F2F461F2F640F1F47AF0F37AF1F101");
-    static const char *const lines[] = { " To: GEORGEB --MAPLEC1  Barnes, George",
+    static const char *const lines[] = { " To: GEORGEB --MAPLEC1 Barnes, George",
                                          " From: Alice Longname <alice.longname@example.com>",
                                          " Subject: Quarterly numbers", " ",
                                          " The numbers are in the file that follows." };
@@ -223,6 +223,71 @@ static void what_is_no_note_is_said(void **state)
     records_free(&cards);
 }
 
+static void add_line(struct records *cards, uint8_t first, const char *text)
+{
+    struct buf card = { 0 };
+    buf_add_u8(&card, first);
+    for (; *text != '\0'; text++)
+        buf_add_u8(&card, latin1_to_ebcdic_037[(uint8_t)*text]);
+    records_add_padded(cards, buf_span(&card), CARD_COLUMNS, EBCDIC_BLANK);
+    buf_free(&card);
+}
+
+static void is_text(struct span got, const char *expected)
+{
+    assert_int_equal(got.size, strlen(expected));
+    assert_memory_equal(got.at, expected, got.size);
+}
+
+/* Q236335: .AT and .CT put names there that have no address; Q214763: others have the name behind the address. */
+static void names_without_an_address(void **state)
+{
+    (void)state;
+    struct records cards = { 0 };
+    struct profs_note note;
+    struct err err = ERR_CLEAR;
+    add_line(&cards, 0xFE, "MSG:FROM: GEORGEB --MAPLEC1  TO: EURO11  --MICROSFT          11/24/26 14:03:11");
+    add_line(&cards, 0x40, "To: EURO11  --MICROSFT European Clown 11  JIMMYC  --EFONSC5");
+    add_line(&cards, 0x40, "cc: SURNAME, FIRST");
+    add_line(&cards, 0x40, "Subject: Fun");
+    add_line(&cards, 0x40, "text");
+    struct reader walk = records_walk(&cards);
+    assert_int_equal(profs_next(&walk, &ebcdic_page_037, &note, &err), 1);
+    assert_int_equal(note.to_count, 2);
+    assert_string_equal(note.text_to[1].user.text, "JIMMYC");
+    assert_int_equal(note.name_count, 1);
+    is_text(note.names[0].name, "SURNAME, FIRST");
+    assert_true(note.names[0].cc);
+    assert_true(span_starts_with(note.body, SPAN_LITERAL("To: "))); /* and all of it is in the text */
+    profs_release(&note);
+    records_free(&cards);
+}
+
+/* Q97084: some systems route by the name. */
+static void the_recipient_is_named(void **state)
+{
+    (void)state;
+    struct records cards = { 0 };
+    struct records expected = { 0 };
+    struct profs_letter letter = { .from = { { "X0000017" }, { "MICROSFT" } },
+                                   .to = { { "GEORGEB" }, { "MAPLEC1" } },
+                                   .to_name = SPAN_LITERAL("George Bush"),
+                                   .subject = SPAN_EMPTY,
+                                   .name = SPAN_EMPTY,
+                                   .address = SPAN_EMPTY,
+                                   .text = SPAN_EMPTY };
+    profs_build(&letter, &ebcdic_page_037, &cards, NULL);
+    add_line(&expected, 0x40, "To: GEORGEB --MAPLEC1 George Bush");
+    struct reader walk = records_walk(&cards);
+    struct reader wanted = records_walk(&expected);
+    struct span card = SPAN_EMPTY;
+    struct span want = SPAN_EMPTY;
+    assert_true(records_next(&walk, &card) && records_next(&walk, &card) && records_next(&wanted, &want));
+    assert_true(span_equal(card, want));
+    records_free(&cards);
+    records_free(&expected);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +295,8 @@ int main(void)
         cmocka_unit_test(an_acknowledgement_is_known_by_its_three_records),
         cmocka_unit_test(the_layouts_of_other_writers_are_read),
         cmocka_unit_test(what_is_no_note_is_said),
+        cmocka_unit_test(names_without_an_address),
+        cmocka_unit_test(the_recipient_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

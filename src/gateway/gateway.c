@@ -263,6 +263,13 @@ static int purge_work(struct db *db, void *arg, struct err *err)
     int64_t answers = correlation_purge(db, now_us - CORRELATION_DAYS * CLOCK_DAY, PURGE_ROWS, err);
     if (answers == -1)
         return -1;
+    int64_t aged_to = gateway->aged_to;
+    size_t aged = 0;
+    int64_t age_us = gateway->conf->addressing.registration_age * CLOCK_DAY;
+    if (age_us > 0 && registry_age(db, now_us - age_us, REGISTRY_AGE_MAX, &aged_to, &aged, err) == -1)
+        return -1;
+    gateway->aged_next = aged_to;
+    gateway->aged = aged;
     gateway->purge_more = more == 1 || tracks == PURGE_ROWS || files >= PURGE_ROWS || answers == PURGE_ROWS;
     return 0;
 }
@@ -271,6 +278,15 @@ static void purge_done(void *arg, const struct err *err)
 {
     struct gateway *gateway = arg;
     gateway->purging = false;
+    if (err == NULL) {
+        gateway->aged_to = gateway->aged_next;
+        if (gateway->aged > 0) {
+            registry_forget(gateway->registry);
+            log_info(LOG_ADDRESS, 32493,
+                     "%zu host addresses were unused for %u days and are retired (registration-age)", gateway->aged,
+                     gateway->conf->addressing.registration_age);
+        }
+    }
     if (gateway->draining) /* an instance that moves stays as its bundle shows it */
         return;
     loop_timer_set(&gateway->purge_timer, err == NULL && gateway->purge_more ? PURGE_PAUSE_US : PURGE_IDLE_US);

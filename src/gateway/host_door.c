@@ -459,6 +459,8 @@ static void message(void *owner, struct nje_link *link, const struct nje_message
     log_info(LOG_NJE, 23720, "%s: %s from %s(%s) to %s(%s): %s", neighbour != NULL ? neighbour->conf->node.text : "",
              message->command ? "command" : "message", message->from_node.text, message->from_user.text,
              message->to_node.text, message->to_user.text, message->text);
+    if (neighbour != NULL)
+        registrar_message(gateway, neighbour->conf->node, link, message);
 }
 
 static void state(void *owner, struct nje_link *link)

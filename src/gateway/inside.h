@@ -2,6 +2,7 @@
 #ifndef OVVM_GATEWAY_INSIDE_H
 #define OVVM_GATEWAY_INSIDE_H
 
+#include "base/log.h"
 #include "gateway/fetch.h"
 #include "gateway/gateway.h"
 #include "gateway/pump.h"
@@ -57,6 +58,8 @@ struct gateway {
     unsigned committing;             /* of these, those whose commit is under way */
     uint64_t large_bytes;            /* of large letters in hand and what becomes of them, estimated */
     struct translation *large_first; /* large letters that wait for their turn */
+    unsigned answering;              /* messages to the registrar that are not answered yet */
+    struct log_once too_many_questions;
     /* what NJE files need */
     unsigned job_ids[2 * JOB_IDS_AHEAD];
     size_t job_id_count;
@@ -73,6 +76,8 @@ struct gateway {
     struct loop_timer purge_timer;
     struct store_job purge_job;
     bool purging, purge_more;
+    int64_t aged_to, aged_next; /* the person up to whom registration-age was looked at */
+    size_t aged;
     /* draining */
     unsigned doors_open;
     int64_t drain_until;
@@ -107,6 +112,19 @@ int host_door_open(struct gateway *gateway, struct err *err);
 void host_door_close(struct gateway *gateway);
 /* There is room again at the doors. */
 void host_door_room(struct gateway *gateway);
+
+/* registrar_door.c: commands of host users (address/registrar.h). */
+struct registrar;
+struct output;
+struct registrar *registrar_ask(struct gateway *gateway, struct host_address user, struct span text);
+/* A message that came over `link` of the neighbour `node`: answered by messages where it is for the registrar. */
+void registrar_message(struct gateway *gateway, struct name8 node, struct nje_link *link,
+                       const struct nje_message *message);
+/* Is this somebody who may be answered, or a system that would answer in turn? */
+bool registrar_answers(struct host_address user);
+/* The answer as a letter in mail_in to this user. */
+int registrar_letter(struct gateway *gateway, struct host_address user, struct ulid letter, struct span answer,
+                     struct output *output_r, struct err *err);
 
 /* mail_door.c */
 int mail_door_open(struct gateway *gateway, struct err *err);

@@ -8,6 +8,7 @@
 #include "gateway/translation.h"
 
 #include "address/registry.h"
+#include "address/userid.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/hostfiles.h"
@@ -83,8 +84,13 @@ static int add_correlation(struct db *db, struct translation *translation, struc
                                            .subject = buf_span(&state->subject),
                                            .stamp = buf_span(&state->stamp),
                                            .at_us = output->item.arrived_us };
-        if (correlation_add(db, &correlation, err) == -1)
+        if (correlation_add(db, &correlation, err) == 0)
+            continue;
+        if (err_family(err->id) == ERR_FAMILY_TEMPORARY)
             return -1;
+        log_error(LOG_GATEWAY, 40720, "answers to letter %s will not be threaded: %s", /* CT-09 */
+                  translation->fetch.item.id.text, err->text);
+        *err = ERR_CLEAR;
     }
     return 0;
 }
@@ -183,16 +189,19 @@ static void encoded(void *arg, struct span output, const struct err *err)
     next_recipient(translation);
 }
 
-/* What the host's own list calls the recipient, else what the letter does. */
+/* What the host's own list calls the recipient, else what the letter does (AD-15). */
 static struct span recipient_name(const struct translation *translation)
 {
     const struct to_host *state = translation->state;
+    const struct border *border = &translation->gateway->border;
     const struct letter_head *head = head_of(state);
-    struct span address = translation->fetch.item.recipients[state->recipient].address;
-    struct span name = border_name(&translation->gateway->border, state->to);
+    struct span name = border_name(border, state->to);
     for (size_t i = 0; i < head->address_count && name.size == 0; i++) {
         const struct letter_address *shown = &head->addresses[i];
-        if ((shown->role == LETTER_TO || shown->role == LETTER_CC) && span_equal_nocase(shown->address, address))
+        struct host_address host;
+        if ((shown->role == LETTER_TO || shown->role == LETTER_CC) && shown->name.size > 0 &&
+            border_from_mail(border, shown->address, &host, NULL) == 0 && name8_equal(host.node, state->to.node) &&
+            name8_equal(host.user, state->to.user))
             name = shown->name;
     }
     return name;
@@ -383,6 +392,14 @@ static void ask_registry(struct translation *translation)
     sender->now_us = item->arrived_us;
     (void)snprintf(sender->peer, sizeof sender->peer, "%s", item->peer);
     struct err err = ERR_CLEAR;
+    if ((item->flags & ITEM_REGISTRAR) != 0) { /* it is answered where it came from */
+        state->request.answer =
+            (struct registry_answer){ .how = REGISTRY_NO_SENDER, .host = translation->gateway->border.registrar };
+        if (name8_empty(state->request.answer.host.user)) /* switched off meanwhile */
+            (void)name8_parse(SPAN_LITERAL(USERID_POSTMASTER), "user id", &state->request.answer.host.user, NULL);
+        next_recipient(translation);
+        return;
+    }
     if (item->sender.size > 0 && head->report_type.size == 0 && take_person(head, item->sender, sender, &err) == -1) {
         fail(translation, &err);
         return;

@@ -7,6 +7,8 @@
  */
 #include "gateway/translation.h"
 
+#include "address/inbody.h"
+#include "address/registrar.h"
 #include "address/registry.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -16,15 +18,20 @@
 #include "letter/options.h"
 #include "letter/resolution.h"
 #include "store/correlation.h"
+#include "store/hostuse.h"
 #include "translator/ops.h"
 
 #include <stdio.h>
 
+enum { TOUCHED_MAX = 64 /* people of one file whose use is noted */ };
+
 /* One recipient of one letter. */
 struct target {
     bool is_host;       /* `host` is asked of the registry; else `address` is taken as it stands */
-    bool is_postmaster; /* many senders share that address */
+    bool is_postmaster; /* many senders share that address, and anybody may write to it */
+    enum border_service service;
     struct host_address host;
+    int64_t person;                 /* whose host address it is; 0: nobody's */
     char shown[ITEM_ADDRESS_MAX];   /* in reports */
     char address[ITEM_ADDRESS_MAX]; /* empty: `why` */
     char name[PERSON_NAME_SIZE];
@@ -41,12 +48,19 @@ struct to_mail {
     struct facts facts;
     struct target *targets;
     size_t target_count;
+    struct access_right right; /* of the host user */
+    struct registrar *registrar;
     struct ulid letter_id; /* in Message-ID */
     struct store_job job;
     /* which letter is answered */
     bool answers;
     struct correlation correlation;
     struct buf correlation_texts;
+    /* addresses in the text (address/inbody.h) */
+    struct inbody *inbody;
+    struct buf also_to, also_cc;
+    int64_t touched[TOUCHED_MAX]; /* people who were written to */
+    size_t touched_count;
     struct buf sender; /* mail address of the host user, with a NUL */
     struct buf options;
 };
@@ -62,6 +76,10 @@ static void release(struct translation *translation)
     buf_free(&state->correlation_texts);
     buf_free(&state->sender);
     buf_free(&state->options);
+    buf_free(&state->also_to);
+    buf_free(&state->also_cc);
+    registrar_free(state->registrar);
+    mem_free(state->inbody);
     mem_free(state->targets);
     mem_free(state);
     translation->state = NULL;
@@ -150,6 +168,21 @@ static int submit_encode(struct translation *translation, struct err *err)
                                           .message_id = span_text(message_id),
                                           .receipt = false,
                                           .now_us = translation->fetch.item.arrived_us };
+    bool listed = target->service == SERVICE_IN_BODY;
+    struct buf dummy = { .limit = ITEM_ADDRESS_MAX };
+    if (!name8_empty(gateway->border.dummy.user))
+        border_to_mail(&gateway->border, gateway->border.dummy, &dummy);
+    resolution.dummy = buf_span(&dummy);
+    if (listed) {
+        pair.node = gateway->border.in_body.node; /* `To: INTERNET at NODE` means those in the text */
+        pair.user = gateway->border.in_body.user;
+        resolution.pair_count = 1;
+        resolution.also_to = buf_span(&state->also_to);
+        resolution.also_cc = buf_span(&state->also_cc);
+        resolution.subject = state->inbody->subject;
+        if (gateway->conf->addressing.in_body_remove == CONF_YES)
+            resolution.body_from = state->inbody->body_at;
+    }
     if (state->answers) {
         list_references(state->correlation.references, references, &reference_count);
         references[reference_count++] = state->correlation.message_id;
@@ -159,6 +192,7 @@ static int submit_encode(struct translation *translation, struct err *err)
     }
     struct buf packed = { .at = NULL };
     mail_resolution_pack(&packed, &resolution);
+    buf_free(&dummy);
     buf_clear(&state->options);
     ops_options(buf_span(&state->node_options), buf_span(&packed), &state->options);
     state->options.failed = state->options.failed || packed.failed;
@@ -173,12 +207,87 @@ static int submit_encode(struct translation *translation, struct err *err)
     return translator_submit(gateway->translator, &translation->translator_job, err);
 }
 
+/* --- the registrar --- */
+
+static struct host_address sender_of(const struct to_mail *state)
+{
+    return (struct host_address){ .node = state->current.from_node, .user = state->current.from_user };
+}
+
+static int registrar_job(struct db *db, void *arg, struct err *err)
+{
+    struct translation *translation = arg;
+    struct to_mail *state = translation->state;
+    return registrar_work(db, state->registrar, err);
+}
+
+static void registrar_done(void *arg, const struct err *err)
+{
+    struct translation *translation = arg;
+    struct to_mail *state = translation->state;
+    struct gateway *gateway = translation->gateway;
+    struct host_address user = sender_of(state);
+    struct err failure = ERR_CLEAR;
+    struct output *made = NULL;
+    if (err != NULL) {
+        fail(translation, err);
+        return;
+    }
+    if (registrar_log(state->registrar))
+        registry_forget(gateway->registry);
+    struct span answer = registrar_answer(state->registrar);
+    if (answer.size == 0) {
+        log_info(LOG_GATEWAY, 31056, "letter %s: %s gets no further answers today (registrar-limit)",
+                 translation->fetch.item.id.text, host_address_text(user).text);
+    } else if ((made = translation_output(translation, &failure)) == NULL ||
+               registrar_letter(gateway, user, translation->fetch.item.letter, answer, made, &failure) == -1) {
+        fail(translation, &failure);
+        return;
+    }
+    state->target++;
+    next_target(translation);
+}
+
+/* Commands are in the text, or in the subject as lists take them. */
+static void ask_registrar(struct translation *translation)
+{
+    struct to_mail *state = translation->state;
+    const struct letter_head *head = head_of(state);
+    struct host_address user = sender_of(state);
+    struct buf text = { .limit = 2 * REGISTRAR_OPENING };
+    struct err err = ERR_CLEAR;
+    if (!registrar_answers(user) || head->auto_submitted || head->bulk || head->report_type.size > 0) {
+        log_info(LOG_GATEWAY, 31056, "letter %s of %s to the registrar is not from a person and gets no answer",
+                 translation->fetch.item.id.text, host_address_text(user).text);
+        state->target++;
+        next_target(translation);
+        return;
+    }
+    buf_add_span(&text, span_slice(head->subject, 0, REGISTRAR_OPENING / 2));
+    buf_add_u8(&text, '\n');
+    buf_add_span(&text, span_slice(head->opening, 0, REGISTRAR_OPENING));
+    registrar_free(state->registrar);
+    state->registrar = text.failed ? NULL : registrar_ask(translation->gateway, user, buf_span(&text));
+    buf_free(&text);
+    if (state->registrar == NULL) {
+        (void)no_memory(&err);
+        fail(translation, &err);
+        return;
+    }
+    state->job = (struct store_job){ .work = registrar_job, .done = registrar_done, .arg = translation };
+    store_write(translation->gateway->store, &state->job);
+}
+
 static void next_target(struct translation *translation)
 {
     struct to_mail *state = translation->state;
     struct err err = ERR_CLEAR;
     for (; state->target < state->target_count; state->target++) {
         struct target *target = &state->targets[state->target];
+        if (target->service == SERVICE_REGISTRAR) {
+            ask_registrar(translation);
+            return;
+        }
         if (target->address[0] != '\0') {
             if (submit_encode(translation, &err) == -1)
                 fail(translation, &err);
@@ -198,10 +307,6 @@ static void next_target(struct translation *translation)
 static int resolve_one(struct db *db, const struct gateway *gateway, struct target *target, struct err *err)
 {
     struct registry_owner owner;
-    if (!border_is_ours(&gateway->border, target->host.node)) {
-        (void)err_set(&target->why, ERR_UNKNOWN_NODE, "%s is not a node of this connector", target->host.node.text);
-        return 0;
-    }
     if (registry_resolve_in(db, target->host, &owner, err) == -1) {
         if (err_family(err->id) != ERR_FAMILY_PERMANENT)
             return -1;
@@ -216,6 +321,7 @@ static int resolve_one(struct db *db, const struct gateway *gateway, struct targ
     }
     struct buf address = { .at = NULL };
     struct mailkey key;
+    target->person = owner.person.key;
     (void)snprintf(key.text, sizeof key.text, "%s", owner.person.address);
     mailkey_write(&key, &address);
     span_to_text(buf_span(&address), target->address, sizeof target->address);
@@ -264,10 +370,56 @@ static int find_answered(struct db *db, struct translation *translation, struct 
     bool failed = stamp.failed || subject.failed;
     buf_free(&stamp);
     buf_free(&subject);
+    if (found == -1 && err_family(err->id) != ERR_FAMILY_TEMPORARY) { /* CT-09: it costs threading, never a letter */
+        log_error(LOG_GATEWAY, 40720, "letter %s is not threaded: %s", translation->fetch.item.id.text, err->text);
+        *err = ERR_CLEAR;
+        found = 0;
+    }
     state->answers = found == 1;
     if (found == 1 && answer_to(&state->targets[0], state->correlation.reply_to, err) == -1)
         return -1;
     return found == -1 ? -1 : failed ? no_memory(err) : 0;
+}
+
+/* Letters that this file makes and that are counted. */
+static size_t count_letters(const struct translation *translation)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < translation->output_count; i++)
+        count += translation->outputs[i].item.queue == QUEUE_MAIL_OUT;
+    return count;
+}
+
+/* IB-08: who may not write to the Internet, or wrote enough today, is told so for each recipient. */
+static int check_right(struct db *db, struct translation *translation, struct err *err)
+{
+    struct to_mail *state = translation->state;
+    const struct access_right *right = &state->right;
+    struct hostuse use = { .letters = 0 };
+    int64_t day = translation->fetch.item.arrived_us / CLOCK_DAY;
+    if (right->allow && right->letters > 0 &&
+        hostuse_load(db, day, host_address_text(sender_of(state)).text, &use, err) == -1)
+        return -1;
+    size_t sent = (size_t)use.letters + count_letters(translation);
+    for (size_t i = 0; i < state->target_count; i++) {
+        struct target *target = &state->targets[i];
+        if (target->address[0] == '\0' || target->is_postmaster)
+            continue;
+        if (!right->allow)
+            (void)err_set(&target->why, ERR_NOT_ALLOWED,
+                          "%s may not send mail to the Internet%s; ask the operator of %s",
+                          host_address_text(sender_of(state)).text,
+                          right->line > 0 ? " (Access.tbl says so)" : " (Access.tbl does not list it)",
+                          translation->gateway->border.node.text);
+        else if (right->letters > 0 && sent >= right->letters)
+            (void)err_set(&target->why, ERR_NOT_ALLOWED, "%s has sent %u letters today, which is all that it may",
+                          host_address_text(sender_of(state)).text, right->letters);
+        else
+            sent++;
+        if (target->why.id != ERR_NONE)
+            target->address[0] = '\0';
+    }
+    return 0;
 }
 
 static int look_up(struct db *db, void *arg, struct err *err)
@@ -277,6 +429,8 @@ static int look_up(struct db *db, void *arg, struct err *err)
     for (size_t i = 0; i < state->target_count; i++)
         if (state->targets[i].is_host && resolve_one(db, translation->gateway, &state->targets[i], err) == -1)
             return -1;
+    if (check_right(db, translation, err) == -1)
+        return -1;
     return find_answered(db, translation, err);
 }
 
@@ -308,18 +462,52 @@ static void looked_up(void *arg, const struct err *err)
         fail(translation, &failure);
         return;
     }
+    for (size_t i = 0; i < state->target_count; i++)
+        if (state->targets[i].person != 0 && state->touched_count < TOUCHED_MAX)
+            state->touched[state->touched_count++] = state->targets[i].person;
     state->target = 0;
     next_target(translation);
 }
 
+/* In the commit: the letters are counted, and those who were written to are in use. */
+static int note_use(struct db *db, struct translation *translation, struct err *err)
+{
+    const struct to_mail *state = translation->state;
+    struct hostuse more = { .letters = (int64_t)count_letters(translation) };
+    int64_t now_us = translation->fetch.item.arrived_us;
+    for (size_t i = 0; i < state->touched_count; i++)
+        if (registry_touch(db, state->touched[i], now_us, err) == -1)
+            return -1;
+    return more.letters > 0 && state->right.letters > 0
+               ? hostuse_add(db, now_us / CLOCK_DAY, host_address_text(sender_of(state)).text, &more, err)
+               : 0;
+}
+
 /* --- one letter --- */
 
-static void target_host(struct target *target, struct host_address host)
+static void target_host(const struct translation *translation, struct target *target, struct host_address host)
 {
-    *target = (struct target){ .is_host = true, .host = host };
+    const struct border *border = &translation->gateway->border;
+    struct name8 link = { .text = "" };
+    *target = (struct target){ .host = host, .service = border_service(border, host) };
+    (void)name8_parse(span_text(translation->fetch.item.peer), "link", &link, NULL);
     (void)snprintf(target->shown, sizeof target->shown, "%s", host.user.text[0] != '\0' ? host.user.text : "(no user)");
-    if (name8_empty(host.user))
+    target->is_host = target->service == SERVICE_NONE && border_is_ours(border, host.node);
+    if (name8_empty(host.user)) {
+        target->is_host = false;
         (void)err_set(&target->why, ERR_UNKNOWN_USER, "the file is addressed to no user");
+    } else if (target->service == SERVICE_DUMMY) {
+        (void)err_set(&target->why, ERR_UNKNOWN_USER, "%s stands for people without an address; nobody gets mail there",
+                      host_address_text(host).text);
+    } else if (target->service == SERVICE_IN_BODY) {
+        (void)err_set(&target->why, ERR_BAD_ADDRESS, "an envelope names its recipients itself, not in the text");
+    } else if (target->service == SERVICE_NONE && !target->is_host &&
+               border_hand_on(border, host, link, &target->why) == 0) {
+        struct buf address = { .limit = sizeof target->address - 1 };
+        border_to_mail(border, host, &address);
+        span_to_text(buf_span(&address), target->address, sizeof target->address);
+        buf_free(&address);
+    }
 }
 
 static void target_mail(const struct gateway *gateway, struct target *target, struct span address)
@@ -338,6 +526,66 @@ static void target_mail(const struct gateway *gateway, struct target *target, st
         (void)err_set(&target->why, ERR_UNKNOWN_USER, "there is no such user");
     else
         span_to_text(address, target->address, sizeof target->address);
+}
+
+/* Why a note with addresses in its text is returned whole; id ERR_NONE: it is not. */
+static void check_listed(const struct translation *translation, const struct inbody *inbody, struct err *why)
+{
+    const struct to_mail *state = translation->state;
+    const struct conf_addressing *limits = &translation->gateway->conf->addressing;
+    if (!state->right.allow || !state->right.in_body)
+        (void)err_set(why, ERR_NOT_ALLOWED, "%s may not address in the text; ask the operator of %s",
+                      host_address_text(sender_of(state)).text, translation->gateway->border.node.text);
+    else if (translation->fetch.item.size > limits->in_body_max_size)
+        (void)err_set(why, ERR_TOO_BIG, "a note with addresses in the text may have %llu bytes, and this one has %llu",
+                      (unsigned long long)limits->in_body_max_size, (unsigned long long)translation->fetch.item.size);
+    else if (inbody->too_many || inbody->count > limits->in_body_recipients)
+        (void)err_set(why, ERR_TOO_MANY, "the text names more than %u recipients", limits->in_body_recipients);
+    else if (inbody->count == 0)
+        (void)err_set(why, ERR_BAD_ADDRESS,
+                      "there is no Internet address at the beginning of the text; write for example "
+                      "To: user@example.com, and an empty line before the text");
+}
+
+/* IB-05: each address in the text is a recipient, good or bad. */
+static int make_listed_targets(struct translation *translation, struct err *err)
+{
+    struct to_mail *state = translation->state;
+    struct gateway *gateway = translation->gateway;
+    struct err why = ERR_CLEAR;
+    if (state->inbody == NULL)
+        state->inbody = mem_zero(sizeof *state->inbody);
+    if (state->inbody == NULL)
+        return no_memory(err);
+    inbody_parse(head_of(state)->opening, gateway->conf->addressing.in_body_keyword, state->inbody);
+    check_listed(translation, state->inbody, &why);
+    if (why.id != ERR_NONE) {
+        state->targets[0].why = why;
+        return 0;
+    }
+    struct target *targets = mem_realloc(state->targets, state->inbody->count * sizeof targets[0]);
+    if (targets == NULL)
+        return no_memory(err);
+    state->targets = targets;
+    state->target_count = state->inbody->count;
+    buf_clear(&state->also_to);
+    buf_clear(&state->also_cc);
+    for (size_t i = 0; i < state->target_count; i++) {
+        const struct inbody_address *listed = &state->inbody->at[i];
+        struct buf *also = listed->role == INBODY_CC ? &state->also_cc : &state->also_to;
+        target_mail(gateway, &targets[i], listed->text);
+        targets[i].service = SERVICE_IN_BODY;
+        if (!listed->good && targets[i].why.id == ERR_NONE) {
+            targets[i].address[0] = '\0';
+            (void)err_set(&targets[i].why, ERR_BAD_ADDRESS, "\"%.100s\" in the text is no Internet address",
+                          targets[i].shown);
+        }
+        if (targets[i].address[0] == '\0' || listed->role == INBODY_BCC)
+            continue;
+        buf_add_text(also, targets[i].address);
+        buf_add_u8(also, '\n');
+    }
+    return state->also_to.failed || state->also_cc.failed ? no_memory(err) : 0;
 }
 
 /* The destination of the file, or those of a mailer's envelope. */
@@ -359,13 +607,15 @@ static int make_targets(struct translation *translation, struct err *err)
         if (address->address.size > 0)
             target_mail(translation->gateway, target, address->address);
         else
-            target_host(target, (struct host_address){ .node = address->node, .user = address->user });
+            target_host(translation, target, (struct host_address){ .node = address->node, .user = address->user });
         if (target->why.id == ERR_NO_MEMORY) /* nothing to report: later it may well be delivered */
             return no_memory(err);
     }
     if (state->target_count == 0)
-        target_host(&state->targets[state->target_count++], to);
-    return 0;
+        target_host(translation, &state->targets[state->target_count++], to);
+    return head->has_envelope || border_service(&translation->gateway->border, to) != SERVICE_IN_BODY
+               ? 0
+               : make_listed_targets(translation, err);
 }
 
 static void next_letter(struct translation *translation)
@@ -448,6 +698,15 @@ static int check_origin(const struct translation *translation, struct err *err)
                            link, err);
 }
 
+/* How much of the text the daemon has to see: the addresses in it, or commands, which may come in an envelope. */
+static size_t opening_of(const struct gateway *gateway, const struct to_mail *state)
+{
+    struct host_address to = { .node = state->current.to_node, .user = state->current.to_user };
+    if (border_service(&gateway->border, to) == SERVICE_IN_BODY)
+        return INBODY_OPENING;
+    return name8_empty(gateway->border.registrar.user) ? 0 : REGISTRAR_OPENING;
+}
+
 static int begin_file(struct translation *translation, struct err *err)
 {
     struct to_mail *state = translation->state;
@@ -459,8 +718,11 @@ static int begin_file(struct translation *translation, struct err *err)
     if (check_origin(translation, err) == -1)
         return -1;
     gateway_node_options(gateway, state->current.from_node, link, false, &options);
+    options.opening = opening_of(gateway, state);
     buf_clear(&state->node_options);
     options_pack(&state->node_options, &options);
+    state->right = access_of(&(*gateway->border.tables)->access, sender_of(state));
+    translation->also = note_use;
     buf_clear(&state->plain_options);
     ops_options(buf_span(&state->node_options), SPAN_EMPTY, &state->plain_options);
     buf_clear(&state->sender);

@@ -35,7 +35,8 @@ enum head_tag {
     TAG_ACK_TEXT,
     TAG_PARTS,
     TAG_LOSSES,
-    TAG_HTML_LEFT_OUT
+    TAG_HTML_LEFT_OUT,
+    TAG_OPENING
 };
 enum address_tag { TAG_ROLE = 1, TAG_NAME, TAG_MAIL, TAG_NODE, TAG_USER };
 
@@ -83,6 +84,7 @@ void facts_add(struct buf *to, const struct letter_head *head)
     pack_number(to, TAG_PARTS, (int64_t)head->part_count);
     pack_span_if(to, TAG_LOSSES, head->losses);
     pack_flag(to, TAG_HTML_LEFT_OUT, head->html_left_out);
+    pack_span_if(to, TAG_OPENING, head->opening);
     pack_end(to, begun);
 }
 
@@ -219,6 +221,9 @@ static int take_field(struct letter_head *head, const struct pack_field *field, 
         break;
     case TAG_HTML_LEFT_OUT:
         head->html_left_out = true;
+        break;
+    case TAG_OPENING:
+        head->opening = value;
         break;
     }
     return 0;

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "codec/bsmtp.h"
 #include "codec/iebcopy.h"
+#include "codec/mime.h"
 #include "codec/note.h"
 #include "codec/print.h"
 #include "codec/profs.h"
@@ -157,6 +158,13 @@ static void take_profs(struct letter *letter, const struct profs_note *note)
         add_pair(letter, LETTER_TO, note->text_to[i].node, note->text_to[i].user, SPAN_EMPTY);
     for (size_t i = 0; i < note->cc_count; i++)
         add_pair(letter, LETTER_CC, note->text_cc[i].node, note->text_cc[i].user, SPAN_EMPTY);
+    for (size_t i = 0; i < note->name_count; i++) {
+        struct letter_address named = { .role = note->names[i].cc ? LETTER_CC : LETTER_TO,
+                                        .name = note->names[i].name,
+                                        .address = SPAN_EMPTY };
+        if (mime_name_fit(&named.name))
+            letter_add_address(letter, &named);
+    }
     head->subject = letter_keep(letter, note->subject);
     head->ack_wanted = note->ack_wanted;
     take_stamp(head, note->is_reply, &note->reply_date);

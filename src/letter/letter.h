@@ -82,6 +82,7 @@ struct letter_head {
     struct span ack_name; /* LETTER_ACK: data set acknowledged, qualifiers with dots; empty: a note */
     struct span ack_text; /* LETTER_ACK: INMERRCD, empty for stored; LETTER_PROFS_ACK: its line of text */
     size_t part_count;    /* attachments */
+    struct span opening;  /* of a host's letter, where options.opening asks for it: the beginning of its text */
     struct span losses;   /* what was lost on the way, sentences for people, lines ended by LF; may be empty */
 };
 

@@ -14,7 +14,8 @@ enum options_tag {
     TAG_MAX_LRECL,
     TAG_ATTACHMENTS,
     TAG_MAP_TEXT,
-    TAG_MAP_BINARY
+    TAG_MAP_BINARY,
+    TAG_OPENING
 };
 
 const struct options_map options_cms_map[] = {
@@ -35,6 +36,7 @@ void options_pack(struct buf *to, const struct options *options)
     pack_number(to, TAG_MARGIN, (int64_t)options->margin);
     pack_number(to, TAG_MAX_LRECL, (int64_t)options->max_lrecl);
     pack_flag(to, TAG_ATTACHMENTS, options->attachments);
+    pack_number(to, TAG_OPENING, (int64_t)options->opening);
     for (size_t i = 0; i < options->map_count; i++)
         pack_span(to, options->map[i].text ? TAG_MAP_TEXT : TAG_MAP_BINARY, span_text(options->map[i].key));
 }
@@ -92,6 +94,10 @@ int options_parse(struct span packed, struct options *options_r, struct err *err
             break;
         case TAG_ATTACHMENTS:
             options_r->attachments = true;
+            break;
+        case TAG_OPENING:
+            result = take_range(field.value, 1, OPTIONS_OPENING_MAX, 0, "what is wanted of the text",
+                                &options_r->opening, err);
             break;
         case TAG_MAP_TEXT:
         case TAG_MAP_BINARY:

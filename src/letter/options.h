@@ -16,7 +16,8 @@ enum {
     OPTIONS_LRECL_MAX = 32760,
     OPTIONS_LRECL_MIN = 80,
     OPTIONS_MAP_MAX = 1000,
-    OPTIONS_KEY_SIZE = 9
+    OPTIONS_KEY_SIZE = 9,
+    OPTIONS_OPENING_MAX = 64 * 1024
 };
 
 /* Ovdfile.dat host-kind= (host-users.md §0) */
@@ -36,6 +37,7 @@ struct options {
     size_t margin;               /* columns of a note's text; 0: 78 */
     size_t max_lrecl;            /* of files to this node; 0: 32760 */
     bool attachments;            /* send them (sendattach=); else the note says which were kept back */
+    size_t opening;              /* facts of a host letter: so many bytes of its text go along (letter_head) */
     size_t map_count;
     const struct options_map *map; /* host to mail: by filetype; mail to host: by extension */
 };

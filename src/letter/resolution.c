@@ -17,7 +17,12 @@ enum mail_tag {
     TAG_IN_REPLY_TO,
     TAG_REFERENCE,
     TAG_RECEIPT,
-    TAG_NOW
+    TAG_NOW,
+    TAG_ALSO_TO,
+    TAG_ALSO_CC,
+    TAG_MAIL_SUBJECT,
+    TAG_BODY_FROM,
+    TAG_DUMMY
 };
 enum pair_tag { TAG_PAIR_NODE = 1, TAG_PAIR_USER, TAG_PAIR_ADDRESS, TAG_PAIR_NAME };
 enum host_tag {
@@ -55,6 +60,11 @@ void mail_resolution_pack(struct buf *to, const struct mail_resolution *resoluti
         pack_span(to, TAG_REFERENCE, resolution->references[i]);
     pack_flag(to, TAG_RECEIPT, resolution->receipt);
     pack_number(to, TAG_NOW, resolution->now_us);
+    pack_span_if(to, TAG_ALSO_TO, resolution->also_to);
+    pack_span_if(to, TAG_ALSO_CC, resolution->also_cc);
+    pack_span_if(to, TAG_MAIL_SUBJECT, resolution->subject);
+    pack_number(to, TAG_BODY_FROM, (int64_t)resolution->body_from);
+    pack_span_if(to, TAG_DUMMY, resolution->dummy);
 }
 
 void host_resolution_pack(struct buf *to, const struct host_resolution *resolution)
@@ -156,6 +166,23 @@ static int take_mail_field(struct mail_resolution *resolution, struct resolved *
     case TAG_NOW:
         resolution->now_us = number;
         break;
+    case TAG_ALSO_TO:
+        resolution->also_to = value;
+        break;
+    case TAG_ALSO_CC:
+        resolution->also_cc = value;
+        break;
+    case TAG_MAIL_SUBJECT:
+        resolution->subject = value;
+        return fits_line(value) ? 0 : bad("subject", err);
+    case TAG_BODY_FROM:
+        if (number < 0)
+            return bad("beginning of the text", err);
+        resolution->body_from = (size_t)number;
+        break;
+    case TAG_DUMMY:
+        resolution->dummy = value;
+        return fits_line(value) ? 0 : bad("dummy address", err);
     }
     return 0;
 }
@@ -168,6 +195,10 @@ int mail_resolution_parse(struct span packed, struct mail_resolution *resolution
                                               .to_name = SPAN_EMPTY,
                                               .reply_to = SPAN_EMPTY,
                                               .message_id = SPAN_EMPTY,
+                                              .also_to = SPAN_EMPTY,
+                                              .also_cc = SPAN_EMPTY,
+                                              .subject = SPAN_EMPTY,
+                                              .dummy = SPAN_EMPTY,
                                               .in_reply_to = SPAN_EMPTY };
     size_t pair_count = pack_count(packed, TAG_PAIR);
     size_t reference_count = pack_count(packed, TAG_REFERENCE);

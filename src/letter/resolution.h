@@ -28,15 +28,19 @@ struct mail_resolution {
     struct span in_reply_to; /* with < >, from correlation; empty: the letter's own, if any */
     size_t reference_count;
     const struct span *references;
-    bool receipt;   /* ask for a disposition notification, to From */
-    int64_t now_us; /* for Date where the host gave no time at all */
+    bool receipt;                 /* ask for a disposition notification, to From */
+    struct span also_to, also_cc; /* further addresses of To and Cc, each ended by LF: where the text named them */
+    struct span subject;          /* where the letter has none; may be empty */
+    size_t body_from;             /* so much of the body is left out: the addresses at its beginning */
+    struct span dummy; /* shown beside names without an address (DA-01); empty: such names stay in the text */
+    int64_t now_us;    /* for Date where the host gave no time at all */
 };
 
 /* One note to one host user. */
 struct host_resolution {
     struct name8 from_node, from_user; /* ours: what the sender is registered as */
     struct name8 to_node, to_user;
-    struct span to_name;         /* of the recipient; may be empty */
+    struct span to_name;         /* of the recipient; from the list of host users or the letter, may be empty (AD-15) */
     struct span from, from_name; /* shown; empty: those of the letter's From, else Sender */
     int64_t entry_us;            /* NJHGETS and INMFTIME; strictly increasing */
     bool receipt;                /* ask for an acknowledgement */

@@ -65,8 +65,11 @@ int translate_host_facts(struct span hostfile, struct span options, struct buf *
     int result = host_input_open(hostfile, options, &input, err);
     if (result == 0)
         result = letters_from_host(&input.file, &input.options, input.page, SIZE_MAX, &letters, err);
-    for (size_t i = 0; result == 0 && i < letters.count; i++)
-        facts_add(facts, &letters.letters[i].head);
+    for (size_t i = 0; result == 0 && i < letters.count; i++) {
+        struct letter *letter = &letters.letters[i];
+        letter->head.opening = span_slice(letter->body, 0, input.options.opening);
+        facts_add(facts, &letter->head);
+    }
     if (result == 0 && letters.rest.id != ERR_NONE)
         facts_add_rest(facts, &letters.rest);
     host_letters_release(&letters);
@@ -122,7 +125,11 @@ static void take_named(const struct letter_head *head, enum letter_role role, co
         if (address->role != role)
             continue;
         const struct resolved *pair = is_pair ? find_pair(resolution, address) : NULL;
-        if (pair != NULL) {
+        if (!is_pair && address->address.size == 0) { /* only a name: it stands in the text as well */
+            if (is_mailable(resolution->dummy))
+                named->list[named->count++] =
+                    (struct compose_address){ .name = address->name, .address = resolution->dummy };
+        } else if (pair != NULL) {
             add_named(named, pair->name.size > 0 ? pair->name : address->name, pair->address);
         } else if (!is_pair && is_mailable(address->address)) {
             add_named(named, address->name, address->address);
@@ -137,6 +144,25 @@ static void take_named(const struct letter_head *head, enum letter_role role, co
     }
     if (!first)
         buf_add_u8(&named->unresolved, '\n');
+}
+
+/* Those that stood at the beginning of the text. */
+static void take_also(struct span addresses, struct named *named)
+{
+    struct reader lines = reader_of(addresses);
+    while (!reader_at_end(&lines)) {
+        struct span address = reader_until(&lines, '\n');
+        if (is_mailable(address))
+            add_named(named, SPAN_EMPTY, address);
+    }
+}
+
+static size_t count_lines(struct span text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.size; i++)
+        count += text.at[i] == '\n';
+    return count + (text.size > 0);
 }
 
 /* Date: what the letter says with a zone, else when NETDATA was sent, else when the file entered the network. */
@@ -164,6 +190,8 @@ static void write_mail(const struct letter *letter, const struct hostfile *file,
     if (!mime_name_fit(&from.name))
         from.name = SPAN_EMPTY;
     add_named(to, resolution->to_name, resolution->to);
+    take_also(resolution->also_to, to);
+    take_also(resolution->also_cc, cc);
     take_named(head, LETTER_TO, "To: ", resolution, to);
     take_named(head, LETTER_CC, "cc: ", resolution, cc);
     buf_add_span(&to->unresolved, buf_span(&cc->unresolved));
@@ -196,7 +224,7 @@ static void write_mail(const struct letter *letter, const struct hostfile *file,
 static int encode_mail(const struct letter *letter, const struct hostfile *file,
                        const struct mail_resolution *resolution, struct buf *mail, struct err *err)
 {
-    size_t room = letter->head.address_count + 1;
+    size_t room = letter->head.address_count + 1 + count_lines(resolution->also_to) + count_lines(resolution->also_cc);
     struct named to = { .list = mem_zero(room * sizeof *to.list) };
     struct named cc = { .list = mem_zero(room * sizeof *cc.list) };
     int result = 0;
@@ -228,8 +256,13 @@ int translate_host_to_mail(struct span hostfile, struct span options, struct spa
     if (result == 0 && resolution.letter >= letters.count)
         result = err_set(err, ERR_BAD_CONTENT, "there is no letter %zu in this file of %zu", resolution.letter,
                          letters.count);
-    if (result == 0)
-        result = encode_mail(&letters.letters[resolution.letter], &input.file, &resolution, mail, err);
+    if (result == 0) {
+        struct letter *letter = &letters.letters[resolution.letter];
+        letter->body = span_slice(letter->body, resolution.body_from, SIZE_MAX);
+        if (letter->head.subject.size == 0)
+            letter->head.subject = resolution.subject;
+        result = encode_mail(letter, &input.file, &resolution, mail, err);
+    }
     host_letters_release(&letters);
     host_input_close(&input);
     mail_resolution_release(&resolution);

@@ -225,13 +225,13 @@ static json_t *facts_of(struct exporting *exporting, const char *bundle)
     char made[32];
     (void)gmtime_r(&seconds, &tm);
     (void)strftime(made, sizeof made, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:i, s:s, s:s, s:s, s:o, s:O}", "format",
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:o, s:O}", "format",
                      "ovvm-bundle", "format_version", BUNDLE_FORMAT, "program", "ovvm " OVVM_VERSION, "bundle", bundle,
                      "kind", kind_names[exporting->options->kind], "made", made, "made_us", (json_int_t)clock_now(),
                      "lineage", exporting->instance.lineage, "generation", (json_int_t)exporting->instance.generation,
                      "schema", SCHEMA_VERSION, "node", conf->connector.node.text, "domain", conf->connector.domain,
-                     "default_node", conf->connector.default_node.text, "links", links_of(conf), "counts",
-                     exporting->counts);
+                     "in_body_id", conf->addressing.in_body_id.text, "default_node", conf->connector.default_node.text,
+                     "links", links_of(conf), "counts", exporting->counts);
 }
 
 static int write_members(struct exporting *exporting, struct err *err)

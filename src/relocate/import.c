@@ -104,6 +104,17 @@ static int check_names(const struct importing *importing, struct err *err)
     if (text_fact(importing->manifest, "node", &node, err) == -1 ||
         text_fact(importing->manifest, "domain", &domain, err) == -1)
         return -1;
+    /* hosts have in-body-id in their users' nicknames and habits (IB-07); older bundles do not say it */
+    const char *in_body = json_string_value(json_object_get(importing->manifest, "in_body_id"));
+    struct name8 our_in_body = importing->options->conf->addressing.in_body_id;
+    if (!importing->options->force && in_body != NULL && strcmp(in_body, our_in_body.text) != 0) {
+        char shown[20];
+        span_to_text(span_text(in_body), shown, sizeof shown);
+        return err_set(err, ERR_REFUSED,
+                       "the bundle has [addressing] in-body-id \"%s\", and this configuration \"%s\": host users would "
+                       "write to nobody. Correct it, or --force",
+                       shown, our_in_body.text);
+    }
     if (importing->options->force || (strcmp(node, ours->node.text) == 0 && strcmp(domain, ours->domain) == 0))
         return 0;
     char shown_node[20];

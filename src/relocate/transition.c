@@ -278,7 +278,8 @@ int transition_lossy(struct db *db, int64_t since_us, const char *what, const ch
                            "UPDATE item SET state = 1, reason = 'held by a restore: it may have been delivered since'"
                            " WHERE queue <> 0 AND state = 0",
                            "");
-    if (lossy_r->held == -1 || sequence_raise(db, "registration", lossy_r->next, err) == -1)
+    if (lossy_r->held == -1 || sequence_raise(db, "registration", lossy_r->next, err) == -1 ||
+        sequence_reserve(db, "names-lost", 1, 1, &stored, err) == -1) /* registry.h: no new names until confirmed */
         return -1;
     instance.generation++;
     return set(db, &instance, INSTANCE_ACTIVE, what, who, err);

@@ -14,8 +14,9 @@ enum queue { QUEUE_GONE, QUEUE_HOST_IN, QUEUE_MAIL_OUT, QUEUE_MAIL_IN, QUEUE_HOS
 enum item_state { ITEM_READY, ITEM_HELD, ITEM_QUARANTINED, ITEM_WRITING, ITEM_STATES };
 enum recipient_state { RECIPIENT_PENDING, RECIPIENT_DONE, RECIPIENT_FAILED };
 enum item_flags {
-    ITEM_8BIT = 1,  /* BODY=8BITMIME */
-    ITEM_REPORT = 2 /* a report of ours: never causes another */
+    ITEM_8BIT = 1,     /* BODY=8BITMIME */
+    ITEM_REPORT = 2,   /* a report of ours: never causes another */
+    ITEM_REGISTRAR = 4 /* and it is an answer of the registrar's, from whom it comes */
 };
 
 enum {

@@ -9,7 +9,7 @@
 const char *person_source_name(enum person_source source)
 {
     static const char *const names[] = {
-        "", "sender", "people file", "operator", "no longer in the people file", "directory"
+        "", "sender", "people file", "operator", "no longer in the people file", "directory", "host user"
     };
     return (unsigned)source < sizeof names / sizeof names[0] ? names[source] : "";
 }
@@ -18,6 +18,14 @@ const char *host_kind_name(enum host_kind kind)
 {
     static const char *const names[] = { "", "rule", "number", "name", "operator", "reserved", "retired" };
     return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : "";
+}
+
+enum host_kind host_kind_find(struct span name)
+{
+    int kind = HOST_RETIRED;
+    while (kind > 0 && !span_equal(name, span_text(host_kind_name((enum host_kind)kind))))
+        kind--;
+    return (enum host_kind)kind;
 }
 
 /* --- rows --- */

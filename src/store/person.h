@@ -11,11 +11,12 @@
 
 /* The numbers are in the ledger. */
 enum person_source {
-    PERSON_SENDER = 1,   /* wrote to a host user */
-    PERSON_LISTED = 2,   /* stands in the people file */
-    PERSON_ENTERED = 3,  /* an operator's */
-    PERSON_UNLISTED = 4, /* stood in the people file or the directory once; the addresses are kept */
-    PERSON_DIRECTORY = 5 /* stands in the directory, and not in the people file */
+    PERSON_SENDER = 1,    /* wrote to a host user */
+    PERSON_LISTED = 2,    /* stands in the people file */
+    PERSON_ENTERED = 3,   /* an operator's */
+    PERSON_UNLISTED = 4,  /* stood in the people file or the directory once; the addresses are kept */
+    PERSON_DIRECTORY = 5, /* stands in the directory, and not in the people file */
+    PERSON_INTRODUCED = 6 /* a host user asked for the address */
 };
 enum host_kind {
     HOST_BY_RULE = 1,
@@ -28,6 +29,7 @@ enum host_kind {
 /* "sender", "people file", …; "rule", "number", … */
 const char *person_source_name(enum person_source source);
 const char *host_kind_name(enum host_kind kind);
+enum host_kind host_kind_find(struct span name); /* 0: there is none of this name */
 
 enum { PERSON_ADDRESS_SIZE = 512, PERSON_NAME_SIZE = 256 };
 

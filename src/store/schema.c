@@ -51,6 +51,12 @@ static const char *const migrations[] = {
     /* How many senders a peer brought on a day (since 1970), for registration-limit. */
     "CREATE TABLE registered ("
     " day INTEGER NOT NULL, peer BLOB NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, peer)) WITHOUT ROWID;"
+    /* What each host user had of the connector on a day, for the limits of Access.tbl; whom he introduced. */
+    "CREATE TABLE host_use ("
+    " day INTEGER NOT NULL, host TEXT NOT NULL, letters INTEGER NOT NULL, registrations INTEGER NOT NULL,"
+    " answers INTEGER NOT NULL, PRIMARY KEY (day, host)) WITHOUT ROWID;"
+    "CREATE TABLE introduced ("
+    " host TEXT NOT NULL, person INTEGER NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (host, person)) WITHOUT ROWID;"
     "CREATE TABLE sequence (name TEXT PRIMARY KEY, next INTEGER NOT NULL);"
     /* Which letter answers which. `stamp` is the host's own time as it came (never converted). */
     "CREATE TABLE correlation ("
@@ -59,6 +65,7 @@ static const char *const migrations[] = {
     " message_id BLOB NOT NULL, refs BLOB NOT NULL, reply_to BLOB NOT NULL, subject BLOB NOT NULL, stamp BLOB NOT NULL,"
     " at_us INTEGER NOT NULL);"
     "CREATE INDEX correlation_pair ON correlation (host, proxy, at_us);"
+    "CREATE INDEX correlation_proxy ON correlation (proxy);"
     "CREATE INDEX correlation_message ON correlation (message_id);"
     "CREATE INDEX correlation_at ON correlation (at_us);"
     /* NJE files we sent, so that a message about one becomes a report. */
