@@ -24,6 +24,7 @@ from peer.nje import Node  # noqa: E402
 from traffic import HOST_MAILBOX, HOST_USER, OUTSIDE_ADDRESS, SENDER, letter, note_lines, send_note, tokens_of  # noqa: E402
 
 WAIT = 40.0
+LARGE = 64 * 1024 * 1024  # two of these have their turn together, a third one waits
 CANCEL_WAIT = 90.0  # a stream rests for a minute after a file was broken off
 CHUNK_LINES = [f"line {number} of a text that is longer than a chunk of the ledger" for number in range(14000)]
 GONE = "ELM"
@@ -238,19 +239,21 @@ def full_queue(tap: Tap, args: argparse.Namespace) -> None:
 def large_ones(tap: Tap, args: argparse.Namespace) -> None:
     with tap.case("large letters take turns, and small ones go past those that wait"), \
             Instance(args.build, conf={"smtp-in": {"max-size": "200M"}}) as ovvm:
+        program = Path(f"/proc/{ovvm.pid}/exe")
         line = b"a line of a letter that is very large indeed, of seventy-two characters.\r\n"
         with Client(ovvm.smtp, limit=120.0) as client:
             for number in range(3):
                 for command in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{HOST_MAILBOX}>", "DATA"):
                     client.command(command)
-                client.send(b"Subject: large\r\n\r\n" + line * (100 * 1024 * 1024 // len(line)))
+                client.send(b"Subject: large\r\n\r\n" + line * (LARGE // len(line)))
                 check(client.command(".").startswith("250"), "250")
         with Client(ovvm.smtp) as client:
             check(client.deliver(letter("M0000009")), "250")
         until(lambda: len(items(ovvm, "--queue", "host_out")) == 4, 240.0, "all files in host_out")
         peak = [line for line in Path(f"/proc/{ovvm.pid}/status").read_text().splitlines() if line.startswith("VmHWM")][0]
         tap.diagnose(peak)
-        check(int(peak.split()[1]) < 1024 * 1024, f"memory at most: {peak}")
+        if "libasan" not in Path(f"/proc/{ovvm.pid}/maps").read_text() and b"__asan_init" not in program.read_bytes():
+            check(int(peak.split()[1]) < 1024 * 1024, f"memory at most: {peak}")  # a sanitizer keeps what was freed
 
 
 def main() -> None:
