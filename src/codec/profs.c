@@ -174,7 +174,7 @@ static bool take_addresses(struct profs_note *note, struct span value, bool cc)
             list[(*count)++] = address;
             of_address = true;
         } else {
-            addresses_only = false;
+            addresses_only = addresses_only && of_address && *count == 1; /* the full name of the one recipient */
             take_name(note, &value, cc, of_address);
             of_address = false;
         }

@@ -214,7 +214,7 @@ def host_users(tap: Tap, args: argparse.Namespace) -> None:
                 check(client.deliver(letter("M0000001")), "250")
             host.wait_for(1, WAIT)
             lines = [line.strip() for line in note_lines(host.received[0])]
-            check(f"To: GEORGEB --{HOST}  Barnes, George" in lines, f"lines: {lines}")
+            check(f"To: GEORGEB --{HOST} Barnes, George" in lines, f"lines: {lines}")
             note_to(host, "ALICE", "H0000001")
             got = sink.wait_for(1, WAIT)[0]
             check("Barnes, George" in got.header("From"), f"From: {got.header('From')}")
