@@ -92,7 +92,7 @@ static void describe_route(const struct border *border, struct host_address host
     const char *name = hostusers_find(&(*border->tables)->hostusers, host);
     if (name != NULL)
         say(request, "in Hostusers.csv%s%s", name[0] != '\0' ? " as " : "", name);
-    if (route != NULL && border_may_send(border, host, route->link->node, &why) == -1)
+    if (route != NULL && border_may_send(border, host, route->link->node, false, &why) == -1)
         say(request, "may not send: %s", why.text);
     buf_free(&mail);
 }
