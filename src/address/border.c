@@ -76,7 +76,8 @@ int border_hand_on(const struct border *border, struct host_address host, struct
     return 0;
 }
 
-int border_may_send(const struct border *border, struct host_address from, struct name8 link, struct err *err)
+int border_may_send(const struct border *border, struct host_address from, struct name8 link, bool trusted,
+                    struct err *err)
 {
     const struct conf_link *way = border_route(border, from);
     if (border_is_ours(border, from.node))
@@ -86,8 +87,9 @@ int border_may_send(const struct border *border, struct host_address from, struc
         return err_set(err, ERR_NOT_ALLOWED, "the node %s is not in Ovdfile.dat and may not send mail", from.node.text);
     if (way == NULL)
         return err_set(err, ERR_NOT_ALLOWED, "no link leads to the node %s, so nobody could answer it", from.node.text);
-    if (!name8_equal(way->node, link))
-        return err_set(err, ERR_NOT_ALLOWED, "a file of %s came over the link %s, but the way there is the link %s",
+    if (!trusted && !name8_equal(way->node, link))
+        return err_set(err, ERR_NOT_ALLOWED,
+                       "a file of %s came over the link %s, but the way there is the link %s (trust-origin = no)",
                        from.node.text, link.text, way->node.text);
     return 0;
 }

@@ -56,7 +56,9 @@ void border_to_mail(const struct border *border, struct host_address host, struc
  * or allow-unresolved = no. */
 int border_hand_on(const struct border *border, struct host_address host, struct name8 link, struct err *err);
 /* May a file from this host address, that came over `link` (the neighbour's node), go on to the Internet? NOT_ALLOWED
- * says why not: the node is not listed, is ours, or is reached through another link. */
-int border_may_send(const struct border *border, struct host_address from, struct name8 link, struct err *err);
+ * says why not: the node is not listed, is ours, is reached through no link, or, unless the link is `trusted` to bring
+ * files of any node (trust-origin), through another one. */
+int border_may_send(const struct border *border, struct host_address from, struct name8 link, bool trusted,
+                    struct err *err);
 
 #endif

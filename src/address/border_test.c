@@ -162,22 +162,23 @@ static void only_listed_nodes_exchange_mail(void **state)
     check("\"MAPLE#2(OP)\"@vm.example.org", NULL, ERR_UNKNOWN_NODE);
     check("x0000001@branch.vm.example.org", NULL, ERR_RELAY_DENIED);
     struct host_address host = { .node = name("MAPLEC1"), .user = name("GEORGEB") };
-    assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), &err), 0);
-    assert_int_equal(border_may_send(&border, host, name("HUB"), &err), -1);
+    assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), false, &err), 0);
+    assert_int_equal(border_may_send(&border, host, name("HUB"), false, &err), -1);
+    assert_int_equal(border_may_send(&border, host, name("HUB"), true, &err), 0); /* trust-origin = yes */
     assert_int_equal(err.id, ERR_NOT_ALLOWED);
     assert_int_equal(border_node(&border, name("MAPLEC1"))->system, SYSTEM_TSO);
     assert_null(border_node(&border, name("MAPLE#2")));
     static const char *const others[] = { "MAPLE#2", "MICROSFT", "BRANCH", "OAK" };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         host.node = name(others[i]);
-        assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), &err), -1);
+        assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), false, &err), -1);
         assert_int_equal(err.id, ERR_NOT_ALLOWED);
     }
     border.unlisted_are_cms = true;
     host.node = name("MAPLE#2");
-    assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), &err), 0);
+    assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), false, &err), 0);
     host.node = name("MICROSFT");
-    assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), &err), -1);
+    assert_int_equal(border_may_send(&border, host, name("MAPLEC1"), false, &err), -1);
 }
 
 static void routes_lead_to_other_links(void **state)

@@ -60,7 +60,7 @@ static void describe_host(const struct border *border, struct who *who)
     const char *name = hostusers_find(&(*border->tables)->hostusers, who->host);
     if (name != NULL)
         say(who, "in Hostusers.csv%s%s", name[0] != '\0' ? " as " : "", name);
-    if (route != NULL && border_may_send(border, who->host, route->link->node, &why) == -1)
+    if (route != NULL && border_may_send(border, who->host, route->link->node, false, &why) == -1)
         say(who, "may not send: %s", why.text);
     else
         describe_right(border, who);

@@ -126,11 +126,11 @@ static json_t *link_status(const struct gateway *gateway, size_t index, json_t *
     struct name8 node = gateway_link(gateway, index, &figures);
     if (figures.state != NJE_LINK_UP)
         warn_link(node.text, &figures, reply);
-    return json_pack("{s:s, s:s, s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:s}", "node", node.text, "state",
-                     nje_link_state_name(figures.state), "peer", figures.peer, "buffer", (int)figures.buffer, "since",
-                     verb_time(figures.since_us), "files_in", (json_int_t)figures.files_in, "files_out",
-                     (json_int_t)figures.files_out, "messages_in", (json_int_t)figures.messages_in, "messages_out",
-                     (json_int_t)figures.messages_out, "last_error", figures.last_error);
+    return json_pack("{s:s, s:s, s:s, s:i, s:b, s:o, s:I, s:I, s:I, s:I, s:s}", "node", node.text, "state",
+                     nje_link_state_name(figures.state), "peer", figures.peer, "buffer", (int)figures.buffer, "tls",
+                     (int)figures.tls, "since", verb_time(figures.since_us), "files_in", (json_int_t)figures.files_in,
+                     "files_out", (json_int_t)figures.files_out, "messages_in", (json_int_t)figures.messages_in,
+                     "messages_out", (json_int_t)figures.messages_out, "last_error", figures.last_error);
 }
 
 static void status_smtp(const struct gateway *gateway, json_t *reply)

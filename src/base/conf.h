@@ -87,6 +87,9 @@ struct conf_store {
 /* In the order of enum nje_kind. */
 enum conf_kind { CONF_RSCS, CONF_VM370, CONF_NJE38, CONF_JES2, CONF_UNIXNJE };
 
+/* In the order of enum nje_tls. */
+enum conf_link_tls { CONF_LINK_TLS_OFF, CONF_LINK_TLS_IMPLICIT, CONF_LINK_TLS_STARTTLS };
+
 struct conf_nodes {
     struct name8 *at;
     size_t count;
@@ -101,12 +104,17 @@ struct conf_link {
     char *allow;             /* addresses and networks with one blank between */
     struct conf_nodes nodes; /* at least the link's own */
     unsigned buffer;         /* 0: the kind's */
-    unsigned tcp_block;
+    unsigned tcp_block;      /* 0: as large as the buffer needs */
+    unsigned streams;
     char *send_line_password, *expect_line_password; /* what the files hold, 1 to 8 characters */
     char *send_node_password, *expect_node_password;
     char *rip, *oip; /* dotted IPv4 */
     int64_t retry_us, retry_max_us;
     int64_t idle_probe_us;
+    enum conf_link_tls tls;
+    char *ca, *cert, *key; /* paths of PEM files */
+    char *tls_name;        /* of the neighbour's certificate */
+    enum conf_answer trust_origin;
 };
 
 struct conf_smtp_in {

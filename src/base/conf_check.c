@@ -73,11 +73,41 @@ static void check_link_numbers(struct conf_reading *reading, size_t i)
     if (sound(place, CONF_LINK, "retry") && sound(place, CONF_LINK, "retry-max") && link->retry_us > link->retry_max_us)
         conf_problem_add(reading->problems, line_of(place, CONF_LINK, "retry"),
                          "[link %s] retry is longer than retry-max; make retry-max at least as long", link->node.text);
-    if (sound(place, CONF_LINK, "buffer") && sound(place, CONF_LINK, "tcp-block") &&
+    if (sound(place, CONF_LINK, "streams") && sound(place, CONF_LINK, "kind") && link->streams > 1 &&
+        (link->kind == CONF_VM370 || link->kind == CONF_NJE38))
+        conf_problem_add(reading->problems, line_of(place, CONF_LINK, "streams"),
+                         "[link %s] streams %u: kinds vm370 and nje38 have one stream; remove it", link->node.text,
+                         link->streams);
+    if (sound(place, CONF_LINK, "buffer") && sound(place, CONF_LINK, "tcp-block") && link->tcp_block != 0 &&
         link->tcp_block < link->buffer + TCP_BLOCK_OVERHEAD)
         conf_problem_add(reading->problems, line_of(place, CONF_LINK, "tcp-block"),
                          "[link %s] tcp-block %u is too small for buffer %u; make it %u or more", link->node.text,
                          link->tcp_block, link->buffer, link->buffer + TCP_BLOCK_OVERHEAD);
+}
+
+static void check_link_tls(struct conf_reading *reading, size_t i)
+{
+    static const char *const keys[] = { "ca", "cert", "key", "tls-name" };
+    const struct conf_place *place = &reading->links[i];
+    const struct conf_link *link = &reading->conf->links[i];
+    if (!sound(place, CONF_LINK, "tls"))
+        return;
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+        if (link->tls == CONF_LINK_TLS_OFF && given(place, keys[k]))
+            conf_problem_add(reading->problems, line_of(place, CONF_LINK, keys[k]),
+                             "[link %s] %s has no use with tls = off; set tls, or remove it", link->node.text, keys[k]);
+    if (link->tls == CONF_LINK_TLS_OFF)
+        return;
+    if (given(place, "listen") && (!given(place, "cert") || !given(place, "key")))
+        conf_problem_add(reading->problems, line_of(place, CONF_LINK, "tls"),
+                         "[link %s] tls with listen needs cert and key, for example cert = /etc/ovvm/tls/ovvm.pem",
+                         link->node.text);
+    else if (given(place, "cert") != given(place, "key"))
+        conf_problem_add(reading->problems, line_of(place, CONF_LINK, "tls"),
+                         "[link %s] cert and key belong together; give both or neither", link->node.text);
+    if (given(place, "tls-name") && !given(place, "connect") && !given(place, "ca"))
+        conf_problem_add(reading->problems, line_of(place, CONF_LINK, "tls-name"),
+                         "[link %s] tls-name needs ca: without it no certificate is asked for", link->node.text);
 }
 
 /* Each node by one way: a node listed for two links, or twice for one, is a mistake that would show as lost mail. */
@@ -128,6 +158,7 @@ static void check_link(struct conf_reading *reading, size_t i)
                          link->node.text);
     check_doors(reading, i);
     check_link_numbers(reading, i);
+    check_link_tls(reading, i);
     check_routes(reading, i);
 }
 

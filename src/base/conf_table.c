@@ -14,10 +14,12 @@ static const char *const kinds[] = { "rscs", "vm370", "nje38", "jes2", "unixnje"
 static const char *const levels[] = { "none", "error", "warning", "info", "trace", NULL }; /* enum log_level */
 static const char *const targets[] = { "auto", "journal", "stderr", NULL };                /* enum log_target */
 
+static const char *const link_tls[] = { "off", "implicit", "starttls", NULL }; /* enum conf_link_tls */
+static const char *const no_yes[] = { "no", "yes", NULL };                     /* enum conf_answer */
+
 static const char *const registrations[] = { "off", "auto", NULL }; /* enum conf_registration */
 static const char *const styles[] = { "number", "name", NULL };     /* enum conf_style */
 static const char *const scopes[] = { "sub", "one", NULL };         /* enum conf_scope */
-static const char *const no_yes[] = { "no", "yes", NULL };          /* enum conf_answer */
 static const char *const unlisted[] = { "refuse", "cms", NULL };    /* enum conf_unlisted */
 
 static const struct conf_key connector_keys[] = {
@@ -82,9 +84,16 @@ static const struct conf_key link_keys[] = {
     { "buffer", CONF_COUNT, AT(conf_link, buffer), .least = 300, .most = 32765, .unit = "octets", .example = "1024",
       .doc = "The NJE buffer size to offer (BUFF in RSCS, BUFSIZE in JES2); the smaller of both sides' is used. The "
              "kind's, if not given." },
-    { "tcp-block", CONF_COUNT, AT(conf_link, tcp_block), .fallback = "8192", .least = 512, .most = 65535,
-      .unit = "octets", .example = "8192",
-      .doc = "The largest block on the TCP connection. It must hold one NJE buffer and 16 octets more." },
+    { "tcp-block", CONF_COUNT, AT(conf_link, tcp_block), .least = 512, .most = 40960, .unit = "octets",
+      .example = "8192",
+      .doc =
+          "The largest block on the TCP connection. It must hold one NJE buffer and 16 octets more. 8192, or what the "
+          "buffer needs where that is more, if not given." },
+    { "streams", CONF_COUNT, AT(conf_link, streams), .fallback = "1", .least = 1, .most = 7, .unit = "streams",
+      .example = "4",
+      .doc = "How many files go each way at a time. With two or more, one is kept for files up to 64 KiB, so that they "
+             "do not wait for large ones. Kinds vm370 and nje38 have one stream. What the neighbour is set to (STREAMS "
+             "in RSCS, STNUM and SRNUM in JES2) may differ: who has more waits its turn." },
     { "send-line-password-file", CONF_SECRET, AT(conf_link, send_line_password), .most = 8,
       .example = "/etc/ovvm/secret/maplec1-line",
       .doc = "A file with the line password to send at sign-on. Like the other three it holds one line of 1 to 8 "
@@ -97,11 +106,12 @@ static const struct conf_key link_keys[] = {
     { "expect-node-password-file", CONF_SECRET, AT(conf_link, expect_node_password), .most = 8,
       .example = "/etc/ovvm/secret/maplec1-node-theirs",
       .doc = "A file with the node password the neighbour must send." },
-    { "rip", CONF_IPV4, AT(conf_link, rip), .example = "192.0.2.20",
-      .doc = "The neighbour's IPv4 address in the TCP/NJE control record, where address translation lies between. The "
-             "connection's own, if not given." },
-    { "oip", CONF_IPV4, AT(conf_link, oip), .example = "192.0.2.10",
-      .doc = "Our IPv4 address in the TCP/NJE control record, likewise." },
+    { "rip", CONF_IPV4, AT(conf_link, rip), .example = "192.0.2.10",
+      .doc = "Our IPv4 address as the neighbour knows it, for the control record (RIP), where address translation lies "
+             "between: JES2 and JES3 refuse any but the one they have defined (IAZ0520I, IAZ0521I). The connection's "
+             "own, if not given." },
+    { "oip", CONF_IPV4, AT(conf_link, oip), .example = "192.0.2.20",
+      .doc = "The neighbour's IPv4 address as it knows it itself (OIP), likewise." },
     { "retry", CONF_DURATION, AT(conf_link, retry_us), .fallback = "2s", .least = CLOCK_SECOND, .most = CLOCK_HOUR,
       .example = "2s",
       .doc = "The wait before dialling again after a first failure. It doubles with each further one." },
@@ -110,6 +120,27 @@ static const struct conf_key link_keys[] = {
     { "idle-probe", CONF_DURATION, AT(conf_link, idle_probe_us), .fallback = "2m", .least = 10 * CLOCK_SECOND,
       .most = CLOCK_HOUR, .example = "2m",
       .doc = "After this long without traffic an empty block is sent, so that a dead connection is noticed." },
+    { "tls", CONF_CHOICE, AT(conf_link, tls), .fallback = "off", .choices = link_tls, .example = "starttls",
+      .doc = "Whether the connection is encrypted (TLS 1.2 or later). With implicit it is from its first octet. With "
+             "starttls it begins with the record OPEN SSL in clear, as JES2 and JES3 do with SECURE=YES. A neighbour "
+             "that opens the link another way is refused." },
+    { "ca", CONF_PATH, AT(conf_link, ca), .example = "/etc/ovvm/tls/maplec1-ca.pem",
+      .doc =
+          "The certificates (PEM) of the authorities that the neighbour's certificate must come from. Where we dial, "
+          "the system's, if not given. Where the neighbour dials, it is asked for a certificate only if this is "
+          "given." },
+    { "cert", CONF_PATH, AT(conf_link, cert), .example = "/etc/ovvm/tls/ovvm.pem",
+      .doc = "Our certificate (PEM), with the intermediate ones behind it. Required with tls and listen." },
+    { "key", CONF_PATH, AT(conf_link, key), .example = "/etc/ovvm/tls/ovvm.key",
+      .doc = "The private key (PEM, not encrypted) of cert. It must not be readable by all users." },
+    { "tls-name", CONF_DOMAIN, AT(conf_link, tls_name), .example = "mvsa.example.org",
+      .doc = "The name that must stand in the neighbour's certificate. Where we dial, the host of connect, if not "
+             "given. Where the neighbour dials, any certificate of ca will do, if not given." },
+    { "trust-origin", CONF_CHOICE, AT(conf_link, trust_origin), .fallback = "no", .choices = no_yes, .example = "yes",
+      .doc =
+          "With no, a file that comes over this link is taken to the Internet only if its sender's node is reached "
+          "over this link, so that a neighbour cannot send in the name of another's users. With yes the neighbour is "
+          "believed; for a hub whose files come one way and go another." },
 };
 
 static const struct conf_key smtp_in_keys[] = {

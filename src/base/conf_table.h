@@ -63,7 +63,7 @@ enum conf_section_id {
     CONF_SECTIONS
 };
 
-enum { CONF_KEYS_MAX = 24 /* of one section */ };
+enum { CONF_KEYS_MAX = 32 /* of one section */ };
 
 struct conf_section {
     const char *name;

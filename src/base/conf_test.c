@@ -114,7 +114,11 @@ static void the_least_gets_every_default(void **state)
     assert_string_equal(link->nodes.at[0].text, "MAPLEC1");
     assert_false(link->nodes.others);
     assert_int_equal(link->buffer, 0);
-    assert_int_equal(link->tcp_block, 8192);
+    assert_int_equal(link->tcp_block, 0);
+    assert_int_equal(link->streams, 1);
+    assert_int_equal(link->tls, CONF_LINK_TLS_OFF);
+    assert_null(link->ca);
+    assert_int_equal(link->trust_origin, CONF_NO);
     assert_int_equal(link->retry_us, 2 * CLOCK_SECOND);
     assert_int_equal(link->retry_max_us, 5 * CLOCK_MINUTE);
     assert_int_equal(link->idle_probe_us, 2 * CLOCK_MINUTE);

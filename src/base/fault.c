@@ -226,6 +226,19 @@ void fault_point(const char *name)
     }
 }
 
+int64_t fault_time(const char *name, int64_t usual_us)
+{
+    const char *text = getenv("OVVM_TIMES");
+    size_t length = strlen(name);
+    while (text != NULL && *text != '\0') {
+        if (strncmp(text, name, length) == 0 && text[length] == ':')
+            return strtol(text + length + 1, NULL, 10) * INT64_C(1000);
+        text = strchr(text, ',');
+        text = text != NULL ? text + 1 : NULL;
+    }
+    return usual_us;
+}
+
 #else
 typedef int fault_not_in_this_build;
 #endif

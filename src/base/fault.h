@@ -9,6 +9,7 @@
  * OVVM_FAULT=alloc:N makes the N-th allocation of the process fail, alloc:N+ that and all later ones;
  * write:N[+]:ENOSPC|EIO and sync:N[+]:… do the same to the ledger's file writes and syncs (store/faultvfs.c).
  * clock:SECONDS sets the wall clock of the process ahead, or back where there is a minus sign.
+ * OVVM_TIMES=name:MS[,…] shortens a wait that FAULT_TIME("name", usual) guards, so that a test need not sit it out.
  * A fault file named in OVVM_FAULT_FILE, if set, is read again on SIGUSR2 and replaces the settings (so that
  * a test can give space back).
  * A file named in OVVM_FAULT_CALLS, if set, is mapped and holds the account, also after the process has ended:
@@ -20,6 +21,7 @@
 #define OVVM_BASE_FAULT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #ifdef OVVM_FAULTS
 
@@ -31,6 +33,8 @@ void fault_init(void);
 int fault_check(enum fault_kind kind);
 bool fault_alloc(void);
 void fault_point(const char *name);
+/* Microseconds: what OVVM_TIMES says for `name`, else `usual_us`. */
+int64_t fault_time(const char *name, int64_t usual_us);
 
 /* Registers itself before main so that the list of names is complete without being kept by hand. */
 struct failpoint {
@@ -51,7 +55,8 @@ void fault_list(void);
         fault_register(&FAILPOINT_JOIN(failpoint_, __LINE__));                               \
     }                                                                                        \
     struct failpoint /* takes the semicolon */
-#define FAILPOINT(name) fault_point(name)
+#define FAILPOINT(name)             fault_point(name)
+#define FAULT_TIME(name_, usual_us) fault_time((name_), (usual_us))
 
 #else
 
@@ -59,6 +64,7 @@ void fault_list(void);
 #define fault_alloc()            false
 #define FAILPOINT_DECLARE(name_) struct failpoint
 #define FAILPOINT(name)          ((void)0)
+#define FAULT_TIME(name_, us_)   ((void)(name_), (us_))
 
 #endif
 #endif

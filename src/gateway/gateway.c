@@ -152,7 +152,7 @@ void gateway_arrived(struct gateway *gateway, const struct item *item, struct bu
     gateway_count(gateway, item->queue, 1);
     hot_add(&gateway->hot, item, content);
     if (pump != NULL)
-        pump_offer(pump, item->key);
+        pump_offer(pump, item->key, item->size);
 }
 
 /* --- NJE job ids and entry times --- */

@@ -155,6 +155,10 @@ static void commit(void *owner, struct nje_incoming *file, const struct nje_inco
     struct host_address to = { .node = dataset->node, .user = dataset->user };
     (void)snprintf(file->sender, sizeof file->sender, "%s", host_address_text(from).text);
     (void)snprintf(file->address, sizeof file->address, "%s", host_address_text(to).text);
+    if (facts->sysin && facts->datasets == 0) { /* a job: it runs nowhere here, and its sender is told */
+        (void)snprintf(file->address, sizeof file->address, "%s(%s)", file->gateway->border.node.text, job->job_name);
+        file->item.flags = ITEM_JOB;
+    }
     (void)snprintf(file->job, sizeof file->job, "%s job %u %016llx to %s ds %u/%u %s %s class %c records %u",
                    file->sender, job->job_id, (unsigned long long)job->entry_time, file->address, dataset->number,
                    facts->datasets, dataset->name, dataset->type, dataset->klass, facts->records);
@@ -249,7 +253,8 @@ static void next_loaded(void *arg, const struct err *err);
 static void offer(struct neighbour *neighbour, int stream)
 {
     struct gateway *gateway = neighbour->gateway;
-    int64_t key = gateway->draining || !store_writable(gateway->store) ? 0 : pump_take(&neighbour->pump);
+    uint64_t size_max = nje_link_file_limit(neighbour->link, stream);
+    int64_t key = gateway->draining || !store_writable(gateway->store) ? 0 : pump_take(&neighbour->pump, size_max);
     struct sending *sending = key != 0 ? mem_zero(sizeof *sending) : NULL;
     if (sending == NULL) {
         if (key != 0)
@@ -510,12 +515,18 @@ static struct nje_link_options options_of(const struct gateway *gateway, const s
         .allow = conf->allow,
         .buffer = conf->buffer,
         .tcp_block = conf->tcp_block,
+        .streams = conf->streams,
         .send_line_password = conf->send_line_password,
         .expect_line_password = conf->expect_line_password,
         .send_node_password = conf->send_node_password,
         .expect_node_password = conf->expect_node_password,
         .rip = conf->rip,
         .oip = conf->oip,
+        .tls = (enum nje_tls)conf->tls,
+        .ca = conf->ca,
+        .cert = conf->cert,
+        .key = conf->key,
+        .tls_name = conf->tls_name,
         .retry_us = conf->retry_us,
         .retry_max_us = conf->retry_max_us,
         .idle_probe_us = conf->idle_probe_us,

@@ -205,7 +205,7 @@ static void delivery_loaded(void *arg, const struct err *err);
 
 static void offer(struct gateway *gateway, unsigned slot)
 {
-    int64_t key = gateway->draining || !store_writable(gateway->store) ? 0 : pump_take(&gateway->mail_out);
+    int64_t key = gateway->draining || !store_writable(gateway->store) ? 0 : pump_take(&gateway->mail_out, UINT64_MAX);
     struct delivery *delivery = key != 0 ? mem_zero(sizeof *delivery) : NULL;
     if (delivery == NULL) {
         if (key != 0)

@@ -75,17 +75,29 @@ void pump_close(struct pump *pump)
     loop_timer_free(&pump->timer);
 }
 
-int64_t pump_take(struct pump *pump)
+int64_t pump_take(struct pump *pump, uint64_t size_max)
 {
+    size_t at = pump->ahead_next;
     if (pump->flight_count >= PUMP_FLIGHT_MAX)
         return 0;
-    while (pump->ahead_next < pump->ahead_count) {
-        int64_t key = pump->ahead[pump->ahead_next++].key;
-        if (in_flight(pump, key))
+    while (at < pump->ahead_count) {
+        struct item_due due = pump->ahead[at];
+        bool takes = !in_flight(pump, due.key);
+        if (takes && due.size > size_max) {
+            at++;
             continue;
-        pump->flight[pump->flight_count++] = key;
-        return key;
+        }
+        for (size_t larger = at; larger > pump->ahead_next; larger--)
+            pump->ahead[larger] = pump->ahead[larger - 1];
+        pump->ahead_next++;
+        at++;
+        if (!takes)
+            continue;
+        pump->flight[pump->flight_count++] = due.key;
+        return due.key;
     }
+    if (pump->ahead_next < pump->ahead_count)
+        return 0; /* what is left is larger, and older than what the ledger has behind it */
     if (pump->more) {
         pump->more = false;
         scan(pump);
@@ -111,7 +123,7 @@ void pump_release(struct pump *pump, int64_t key)
     }
 }
 
-void pump_offer(struct pump *pump, int64_t key)
+void pump_offer(struct pump *pump, int64_t key, uint64_t size)
 {
     if (pump->ahead_next == pump->ahead_count)
         pump->ahead_next = pump->ahead_count = 0;
@@ -120,7 +132,7 @@ void pump_offer(struct pump *pump, int64_t key)
     } else if (pump->more || pump->ahead_count == PUMP_AHEAD) {
         pump->more = true; /* older ones are before it: a scan finds them in order */
     } else {
-        pump->ahead[pump->ahead_count++] = (struct item_due){ .key = key };
+        pump->ahead[pump->ahead_count++] = (struct item_due){ .key = key, .size = size };
         pump->ready(pump->arg);
     }
 }

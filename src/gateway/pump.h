@@ -35,8 +35,9 @@ int pump_init(struct pump *pump, struct loop *loop, struct store *store, enum qu
               void (*ready)(void *arg), void *arg);
 /* Not while a scan is under way: drain the ledger first. */
 void pump_close(struct pump *pump);
-/* The next due item's key, now in flight; 0: none at the moment, `ready` will be called. */
-int64_t pump_take(struct pump *pump);
+/* The key of the next due item of at most `size_max` octets, now in flight; 0: none at the moment, `ready` will be
+ * called. Larger ones keep their place. */
+int64_t pump_take(struct pump *pump, uint64_t size_max);
 /* Keeps an item from being taken while somebody else changes it; pump_release gives it back. False: it is being worked
  * on just now, or too many are claimed. */
 bool pump_claim(struct pump *pump, int64_t key);
@@ -46,7 +47,7 @@ void pump_release(struct pump *pump, int64_t key);
  */
 void pump_postpone(struct pump *pump, int64_t key);
 /* A new item of this queue and door, due now, was committed: the ordinary case needs no look into the ledger. */
-void pump_offer(struct pump *pump, int64_t key);
+void pump_offer(struct pump *pump, int64_t key, uint64_t size);
 /* Something may have become due: an item arrived, was released or given another due time. */
 void pump_wake(struct pump *pump);
 /* What was released cannot be worked on just now for a fault of ours: looks again in a moment, not at once. */

@@ -117,7 +117,7 @@ static bool is_question(const struct gateway *gateway, struct name8 node, const 
     struct host_address to = { .node = message->to_node, .user = message->to_user };
     struct host_address from = { .node = message->from_node, .user = message->from_user };
     return !message->command && !message->from_system && border_service(&gateway->border, to) == SERVICE_REGISTRAR &&
-           registrar_answers(from) && border_may_send(&gateway->border, from, node, NULL) == 0;
+           registrar_answers(from) && border_may_send(&gateway->border, from, node, false, NULL) == 0;
 }
 
 void registrar_message(struct gateway *gateway, struct name8 node, struct nje_link *link,

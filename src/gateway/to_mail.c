@@ -693,9 +693,13 @@ static int check_origin(const struct translation *translation, struct err *err)
         return err_set(err, ERR_BAD_CONTENT, "the file does not say who sent it");
     struct name8 link = { .text = "" };
     (void)name8_parse(span_text(item->peer), "link", &link, NULL);
+    const struct conf *conf = translation->gateway->conf;
+    bool trusted = false;
+    for (size_t i = 0; i < conf->link_count; i++)
+        trusted = trusted || (name8_equal(conf->links[i].node, link) && conf->links[i].trust_origin == CONF_YES);
     return border_may_send(&translation->gateway->border,
                            (struct host_address){ .node = state->current.from_node, .user = state->current.from_user },
-                           link, err);
+                           link, trusted, err);
 }
 
 /* How much of the text the daemon has to see: the addresses in it, or commands, which may come in an envelope. */
@@ -750,12 +754,28 @@ static void next_file(struct translation *translation)
         fail(translation, &err);
 }
 
+/* A SYSIN job. Refusing it on the link would hold the neighbour's transmitter; so it was taken, and goes back with a
+ * word. */
+static void return_job(struct translation *translation)
+{
+    const struct item *item = &translation->fetch.item;
+    struct span name = item->recipient_count > 0 ? item->recipients[0].address : SPAN_EMPTY;
+    struct err why = ERR_CLEAR, err = ERR_CLEAR;
+    (void)err_set(&why, ERR_REFUSED, "this node runs no jobs (SYSIN); files for its users are sent as SYSOUT");
+    int result = translation_failure(translation, name, &why, &err);
+    translation_finish(translation, result, &err);
+}
+
 void to_mail_begin(struct translation *translation)
 {
     struct err err = ERR_CLEAR;
     struct host_address from;
     if (translation->release != NULL)
         translation->release(translation);
+    if ((translation->fetch.item.flags & ITEM_JOB) != 0) {
+        return_job(translation);
+        return;
+    }
     struct to_mail *state = mem_zero(sizeof *state);
     if (state == NULL) {
         (void)no_memory(&err);

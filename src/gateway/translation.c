@@ -495,7 +495,7 @@ static bool may_start(struct gateway *gateway, const struct pump *pump)
 static void start_more(struct gateway *gateway, struct pump *pump)
 {
     while (may_start(gateway, pump)) {
-        int64_t key = pump_take(pump);
+        int64_t key = pump_take(pump, UINT64_MAX);
         struct translation *translation = key != 0 ? mem_zero(sizeof *translation) : NULL;
         if (translation == NULL) {
             if (key != 0)

@@ -3,6 +3,7 @@
  * cannot work, said when the link is made, and an owner that takes the link away under outstanding answers, which drain
  * waits for.
  */
+#include "base/fault.h"
 #include "base/mem.h"
 #include "nje/link_private.h"
 
@@ -15,6 +16,26 @@
 #define IDLE_PROBE_US (120 * CLOCK_SECOND)
 #define SIGNON_US     (60 * CLOCK_SECOND)
 #define RECORD_US     (30 * CLOCK_SECOND)
+
+/* The usual waits; that for an answer is the kind's. */
+static const struct {
+    const char *name;
+    size_t offset;
+    int64_t usual_us;
+} waits[] = {
+    { "nje.answer", offsetof(struct nje_link_times, answer_us), 0 },
+    { "nje.pause", offsetof(struct nje_link_times, pause_us), 30 * CLOCK_SECOND },
+    { "nje.cancel", offsetof(struct nje_link_times, cancel_us), 30 * CLOCK_SECOND },
+    { "nje.refused", offsetof(struct nje_link_times, refused_us), 60 * CLOCK_SECOND },
+    { "nje.starved", offsetof(struct nje_link_times, starved_us), CLOCK_SECOND },
+    { "nje.stall", offsetof(struct nje_link_times, stall_us), 30 * CLOCK_MINUTE },
+    { "nje.hold", offsetof(struct nje_link_times, hold_us), 10 * CLOCK_MINUTE },
+    { "nje.write", offsetof(struct nje_link_times, write_us), 10 * CLOCK_MINUTE },
+    { "nje.probe", offsetof(struct nje_link_times, probe_us), 5 * CLOCK_SECOND },
+    { "nje.collision", offsetof(struct nje_link_times, collision_us), 3 * CLOCK_SECOND },
+    { "nje.stable", offsetof(struct nje_link_times, stable_us), 60 * CLOCK_SECOND },
+    { "nje.rivals", offsetof(struct nje_link_times, rivals_us), 10 * CLOCK_MINUTE },
+};
 
 const char *nje_link_state_name(enum nje_link_state state)
 {
@@ -36,7 +57,7 @@ static enum nje_link_state state_now(const struct nje_link *link)
     if (link->candidate != NULL)
         return NJE_LINK_SIGNING_ON;
     if (link->trial != NULL)
-        return link->trial->step == NJE_STEP_CONNECTING ? NJE_LINK_CONNECTING : NJE_LINK_SIGNING_ON;
+        return link->trial->step <= NJE_STEP_TLS ? NJE_LINK_CONNECTING : NJE_LINK_SIGNING_ON;
     return link->resolving != NULL ? NJE_LINK_CONNECTING : NJE_LINK_WAITING;
 }
 
@@ -51,6 +72,11 @@ void nje_link_note_state(struct nje_link *link)
         return;
     link->was_up = up;
     link->spool.state(link->spool.owner, link);
+}
+
+int64_t nje_link_look_us(const struct nje_link *link)
+{
+    return link->idle_probe_us < link->times.stall_us ? link->idle_probe_us : link->times.stall_us;
 }
 
 /* --- draining --- */
@@ -179,7 +205,7 @@ static void pause_late(void *arg)
     if (link->up == NULL)
         return;
     (void)err_set(&why, ERR_DISK_FULL,
-                  "there has been no room for half a minute in mid-file; the neighbour keeps its file and gets no "
+                  "there is no room in mid-file, for too long; the neighbour keeps its file and gets no "
                   "permission until there is");
     nje_session_end(link->up, &why);
 }
@@ -215,11 +241,38 @@ static int take_allow(struct nje_link *link, const struct nje_link_options *opti
     return 0;
 }
 
+static void take_times(struct nje_link *link, const struct nje_link_times *times)
+{
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        int64_t given, wait = waits[i].usual_us != 0 ? waits[i].usual_us : link->preset->ack_timeout_us;
+        memcpy(&given, (const uint8_t *)times + waits[i].offset, sizeof given);
+        if (given == 0)
+            given = FAULT_TIME(waits[i].name, wait);
+        memcpy((uint8_t *)&link->times + waits[i].offset, &given, sizeof given);
+    }
+}
+
+static int take_tls(struct nje_link *link, const struct nje_link_options *options, struct err *err)
+{
+    const struct tls_options files = { .ca = options->ca, .cert = options->cert, .key = options->key };
+    link->tls = options->tls;
+    if (link->tls == NJE_TLS_OFF)
+        return 0;
+    if (options->listen != NULL && (options->cert == NULL || options->key == NULL))
+        return err_set(err, ERR_CONFIG, "tls where it listens needs cert and key");
+    if (options->tls_name != NULL && (link->tls_name = mem_strdup(options->tls_name)) == NULL)
+        return err_set(err, ERR_NO_MEMORY, "no memory");
+    link->tls_context = tls_new(&files, err);
+    return link->tls_context != NULL ? 0 : -1;
+}
+
 static int take_numbers(struct nje_link *link, const struct nje_link_options *options, struct err *err)
 {
     const struct nje_preset *preset = link->preset;
     link->buffer = options->buffer != 0 ? options->buffer : preset->buffer;
     link->tcp_block = options->tcp_block != 0 ? options->tcp_block : NJE_BLOCK_DEFAULT;
+    if (options->tcp_block == 0 && link->tcp_block < link->buffer + NJE_BLOCK_OVERHEAD)
+        link->tcp_block = link->buffer + NJE_BLOCK_OVERHEAD;
     link->streams = options->streams != 0 ? options->streams : 1;
     link->retry_us = options->retry_us != 0 ? options->retry_us : RETRY_US;
     link->retry_max_us = options->retry_max_us != 0 ? options->retry_max_us : RETRY_MAX_US;
@@ -257,8 +310,9 @@ static int take_options(struct nje_link *link, const struct nje_link_options *op
         take_name(options->expect_node_password, "node password to expect", &link->expect_node_password, err) == -1 ||
         take_ipv4(options->rip, "rip", &link->rip_set, link->rip, err) == -1 ||
         take_ipv4(options->oip, "oip", &link->oip_set, link->oip, err) == -1 || take_allow(link, options, err) == -1 ||
-        take_numbers(link, options, err) == -1)
+        take_numbers(link, options, err) == -1 || take_tls(link, options, err) == -1)
         return -1;
+    take_times(link, &options->times);
     struct resolve_answer answer;
     if (options->connect != NULL && !link->allow_configured && resolve_literal(&link->connect_name, &answer) &&
         allow_add(&link->resolved, (const struct sockaddr *)&answer.addresses[0].address, err) == -1)
@@ -275,6 +329,7 @@ static int link_open(struct nje_link *link, const struct nje_link_options *optio
     nje_in_init(link);
     if (nje_out_init(link) == -1 || loop_timer_init(&link->dial_timer, link->loop, nje_link_dial, link) == -1 ||
         loop_timer_init(&link->drain_timer, link->loop, drain_late, link) == -1 ||
+        loop_timer_init(&link->probe_timer, link->loop, nje_link_probe_look, link) == -1 ||
         loop_timer_init(&link->pause_timer, link->loop, pause_late, link) == -1)
         return err_set(err, ERR_NO_MEMORY, "no memory");
     if (take_options(link, options, err) == -1)
@@ -330,6 +385,9 @@ void nje_link_free(struct nje_link *link)
     loop_timer_free(&link->dial_timer);
     loop_timer_free(&link->drain_timer);
     loop_timer_free(&link->pause_timer);
+    loop_timer_free(&link->probe_timer);
+    tls_free(link->tls_context);
+    mem_free(link->tls_name);
     allow_free(&link->allow);
     allow_free(&link->resolved);
     mem_free(link->connect);
@@ -346,6 +404,7 @@ void nje_link_figures(const struct nje_link *link, struct nje_link_figures *figu
         session = link->trial;
     *figures_r = (struct nje_link_figures){ .state = state_now(link),
                                             .buffer = link->up != NULL ? link->up->buffer : 0,
+                                            .tls = link->up != NULL && link->up->tls,
                                             .since_us = link->since_us,
                                             .next_dial_us = link->next_dial_us,
                                             .files_in = link->files_in,

@@ -23,6 +23,8 @@ struct nje_link;
 enum { NJE_RECORDING_MAX = 16 };
 
 enum nje_kind { NJE_RSCS, NJE_VM370, NJE_NJE38, NJE_JES2, NJE_UNIXNJE, NJE_KINDS };
+/* How the connection is encrypted, nje.md §9. STARTTLS begins with the record OPEN SSL in clear. */
+enum nje_tls { NJE_TLS_OFF, NJE_TLS_IMPLICIT, NJE_TLS_STARTTLS };
 enum nje_dial { NJE_DIAL_BOTH, NJE_DIAL_ONLY, NJE_LISTEN_ONLY };
 
 /* The values behind a `kind` (neighbours.md §0). */
@@ -35,6 +37,23 @@ struct nje_preset {
 };
 extern const struct nje_preset nje_presets[NJE_KINDS];
 
+/* Waits of a session, in microseconds; 0: the usual one. Test builds take them from OVVM_TIMES too (base/fault.h), by
+ * the name behind each. */
+struct nje_link_times {
+    int64_t answer_us;    /* nje.answer: for A0, for a held stream to go on, for C0; the kind's, 10 min */
+    int64_t pause_us;     /* nje.pause: the longest the spool may make the neighbour wait in mid-file; 30 s */
+    int64_t cancel_us;    /* nje.cancel: for the end of a cancel, both ways; 30 s */
+    int64_t refused_us;   /* nje.refused: before a stream that was refused asks again; 60 s */
+    int64_t starved_us;   /* nje.starved: before a file that we have no memory for goes on; 1 s */
+    int64_t stall_us;     /* nje.stall: for the next record of a file that comes; 30 min */
+    int64_t hold_us;      /* nje.hold: wait-a-bit, while something waits for its end; 10 min */
+    int64_t write_us;     /* nje.write: for the neighbour to read on; 10 min */
+    int64_t probe_us;     /* nje.probe: for a sign of life of the connection that another is to replace; 5 s */
+    int64_t collision_us; /* nje.collision: after NAK 3, at least; 3 s */
+    int64_t stable_us;    /* nje.stable: a session of this age ends the back-off; 60 s */
+    int64_t rivals_us;    /* nje.rivals: in which sign-ons from other addresses are counted; 10 min */
+};
+
 struct nje_link_options {
     struct name8 our_node; /* our name as this neighbour knows us */
     struct name8 node;     /* the neighbour */
@@ -43,15 +62,19 @@ struct nje_link_options {
     const char *listen;  /* "address:port" to accept on, or NULL; links may share one */
     const char *allow;   /* blank-separated addresses and networks (192.0.2.0/24, ::1); NULL: those of `connect` */
     unsigned buffer;     /* NJE buffer to advertise; 0: the preset's */
-    unsigned tcp_block;  /* 0: 8192 */
-    unsigned streams;    /* SYSOUT streams each way at once, 1 to the preset's streams_max; 0: 1. A request for a
-                          * further one waits for its permission until one is free. */
+    unsigned tcp_block;  /* 0: 8192, or what the buffer needs */
+    unsigned streams;    /* streams each way at once, 1 to the preset's streams_max; 0: 1. A request for a further one
+                          * waits for its permission until one is free. With two or more, one of ours is kept for small
+                          * files (nje_link_file_limit). */
     const char *send_line_password, *expect_line_password, *send_node_password, *expect_node_password; /* NULL: none */
-    const char *rip, *oip;          /* IPv4 override for NAT; NULL: the socket's own */
-    int64_t retry_us, retry_max_us; /* back-off of dialling; 0: 2 s and 5 min */
-    int64_t idle_probe_us;          /* 0: 120 s */
-    int64_t signon_us;              /* 0: 60 s */
-    int64_t record_us;              /* wait for the 33-byte record; 0: 30 s */
+    const char *rip, *oip; /* our and the neighbour's IPv4 in the control record; NULL: the socket's own */
+    enum nje_tls tls;
+    const char *ca, *cert, *key, *tls_name; /* as in struct tls_options; NULL: none */
+    int64_t retry_us, retry_max_us;         /* back-off of dialling; 0: 2 s and 5 min */
+    int64_t idle_probe_us;                  /* 0: 120 s */
+    int64_t signon_us;                      /* 0: 60 s */
+    int64_t record_us;                      /* wait for the 33-byte record; 0: 30 s */
+    struct nje_link_times times;
 };
 
 /* --- receiving: the link pushes, the spool pushes back --- */
@@ -108,8 +131,8 @@ struct nje_spool {
     /* The acknowledgement of this stream's last file certainly arrived (the neighbour went on). */
     void (*confirmed)(void *owner, struct nje_link *link, int stream);
     /* -- sending -- */
-    /* Asks for the next file for this link; exactly one answer through nje_link_next(link, stream, file): file NULL =
-     * none now (nje_link_kick when there is). */
+    /* Asks for the next file for this link, of at most nje_link_file_limit bytes; exactly one answer through
+     * nje_link_next(link, stream, file): file NULL = none now (nje_link_kick when there is). */
     void (*next)(void *owner, struct nje_link *link, int stream);
     /* Asks for the spool file's bytes from `offset`; exactly one answer through nje_link_piece(link, stream, piece,
      * err): empty piece = end. Pieces may cut records anywhere. */
@@ -143,6 +166,10 @@ void nje_link_start(struct nje_link *link);
 void nje_link_room(struct nje_link *link);
 void nje_link_committed(struct nje_link *link, int stream, const struct err *err);
 void nje_link_next(struct nje_link *link, int stream, const struct nje_outgoing *file);
+/* While it is asked for the next file of this stream: the largest one (bytes of the spool file) that may go there now.
+ * NJE_SMALL_FILE where every other stream has a larger one, so that a small file never waits for a large one. */
+enum { NJE_SMALL_FILE = 65536 };
+uint64_t nje_link_file_limit(const struct nje_link *link, int stream);
 void nje_link_piece(struct nje_link *link, int stream, struct span piece, const struct err *err);
 void nje_link_removed(struct nje_link *link, int stream);
 void nje_link_kick(struct nje_link *link);
@@ -163,6 +190,7 @@ struct nje_link_figures {
     char peer[64];        /* address:port of the neighbour, while there is a connection */
     char listening[64];   /* address:port we accept on, as bound; empty: none */
     unsigned buffer;      /* negotiated */
+    bool tls;             /* the connection is encrypted */
     int64_t since_us;     /* in this state */
     int64_t next_dial_us; /* 0: not waiting to dial */
     uint64_t files_in, files_out, bytes_in, bytes_out, messages_in, messages_out;

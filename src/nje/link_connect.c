@@ -1,8 +1,8 @@
 /* Coming together: dialling with a back-off that keeps out of step with the neighbour's, accepting, and what happens
  * when both meet. What can go wrong: both sides dial at once for ever (hence the spread back-off, and an incoming OPEN
  * wins over our own attempt, nje.md §1.5); a dead session keeps the living neighbour out (hence takeover after a
- * completed sign-on); a stranger throws the neighbour out (hence the allow-list, and an end to takeovers from
- * elsewhere).
+ * completed sign-on); a stranger throws the neighbour out (hence the allow-list, and the probe before a takeover from
+ * another address).
  */
 #include "nje/link_private.h"
 
@@ -120,30 +120,31 @@ static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_st
     return same;
 }
 
-/* True when sign-ons that throw each other out come from another address too often. */
-static bool takeover_refused(struct nje_link *link, const struct sockaddr_storage *from)
+/* True when another system has tried for the link again and again while its session lives. */
+static bool rivalry(struct nje_link *link, const struct sockaddr_storage *from)
 {
-    if (link->takeovers == 0 || clock_steady() - link->takeover_us > NJE_TAKEOVER_WINDOW_US) {
-        link->takeovers = 0;
+    if (link->rivals == 0 || clock_steady() - link->rivals_us > link->times.rivals_us) {
+        link->rivals = 0;
         return false;
     }
-    return link->takeovers >= NJE_TAKEOVERS_MAX && link->up != NULL && !same_host(from, &link->up->address);
+    return link->rivals >= NJE_RIVALS_MAX && link->up != NULL && !same_host(from, &link->up->address);
 }
 
-uint8_t nje_link_opened(struct nje_link *link, int fd, const struct sockaddr_storage *address,
+uint8_t nje_link_opened(struct nje_link *link, int fd, struct bufferevent *tls, const struct sockaddr_storage *address,
                         const struct nje_control *open, struct err *err)
 {
     if (link->stopped || link->draining) {
         (void)err_set(err, ERR_NOT_ACTIVE, "link %s is stopped", link->node.text);
         return NJE_NAK_TEMPORARY;
     }
-    if (takeover_refused(link, address)) {
-        (void)err_set(err, ERR_NOT_ALLOWED,
-                      "another system signs on as %s: %u takeovers within ten minutes; the present session is kept",
-                      link->node.text, link->takeovers);
+    if (rivalry(link, address)) {
+        (void)err_set(
+            err, ERR_NOT_ALLOWED,
+            "another system signs on as %s: %u times lately while %s has the link; it is not heard for a while",
+            link->node.text, link->rivals, link->up->peer);
         return NJE_NAK_ACTIVE;
     }
-    struct nje_session *candidate = nje_session_accept(link, fd, address, open, err);
+    struct nje_session *candidate = nje_session_accept(link, fd, tls, address, open, err);
     if (candidate == NULL)
         return NJE_NAK_TEMPORARY;
     if (link->candidate != NULL) /* the neighbour opened again before its sign-on: the older one is dead over there */
@@ -160,22 +161,77 @@ uint8_t nje_link_opened(struct nje_link *link, int fd, const struct sockaddr_sto
     return 0;
 }
 
+/* --- taking over --- */
+
+#define PROBE_LOOK_US (50 * INT64_C(1000))
+
+/* The neighbour itself, at the same address, knows best: its new sign-on counts. From elsewhere it may be an impostor,
+ * or the neighbour after it moved: the session that has the link is probed, and only a dead one makes room. */
+enum nje_admission nje_link_admission(struct nje_link *link, struct nje_session *session, struct err *why_r)
+{
+    if (link->up == NULL || same_host(&session->address, &link->up->address))
+        return NJE_ADMIT_NOW;
+    if (rivalry(link, &session->address)) { /* it had been opened before */
+        (void)err_set(why_r, ERR_NOT_ALLOWED, "another system signs on as %s, again", link->node.text);
+        return NJE_ADMIT_NEVER;
+    }
+    if (link->rivals == 0)
+        link->rivals_us = clock_steady();
+    if (++link->rivals == NJE_RIVALS_MAX)
+        log_error(
+            LOG_NJE, err_log_number(ERR_NOT_ALLOWED),
+            "link %s: another system signs on as %s: %s now, while %s has the link; further ones are refused for a "
+            "while",
+            link->node.text, link->node.text, session->peer, link->up->peer);
+    link->probe_began_us = clock_steady();
+    nje_session_probe(link->up);
+    if (link->up == NULL)
+        return NJE_ADMIT_NOW;
+    loop_timer_set(&link->probe_timer, PROBE_LOOK_US);
+    return NJE_ADMIT_LATER;
+}
+
+static struct nje_session *probing(const struct nje_link *link)
+{
+    if (link->candidate != NULL && link->candidate->step == NJE_STEP_PROBING)
+        return link->candidate;
+    return link->trial != NULL && link->trial->step == NJE_STEP_PROBING ? link->trial : NULL;
+}
+
+void nje_link_probe_look(void *arg)
+{
+    struct nje_link *link = arg;
+    struct nje_session *session = probing(link);
+    struct err why = ERR_CLEAR;
+    if (session == NULL)
+        return;
+    if (link->up == NULL) {
+        nje_session_admit(session);
+    } else if (nje_session_lives(link->up, link->probe_began_us)) {
+        (void)err_set(
+            &why, ERR_NOT_ALLOWED,
+            "another system signs on as %s, while %s has the link and lives; it is refused. Only one system may "
+            "have this node name, or allow must not name the other",
+            link->node.text, link->up->peer);
+        nje_session_refuse(session, &why);
+    } else if (clock_steady() - link->probe_began_us >= link->times.probe_us) {
+        (void)err_set(&why, ERR_LINK_DOWN, "no sign of life, and the neighbour signs on anew from %s", session->peer);
+        nje_session_hold(session);
+        nje_session_end(link->up, &why);
+        if (session->step == NJE_STEP_PROBING)
+            nje_session_admit(session);
+        nje_session_release(session);
+    } else {
+        loop_timer_set(&link->probe_timer, PROBE_LOOK_US);
+    }
+}
+
 static void take_over(struct nje_link *link, struct nje_session *session)
 {
-    struct nje_session *old = link->up;
-    if (!same_host(&session->address, &old->address)) {
-        if (link->takeovers == 0)
-            link->takeover_us = clock_steady();
-        link->takeovers++;
-        if (link->takeovers == NJE_TAKEOVERS_MAX)
-            log_error(LOG_NJE, err_log_number(ERR_NOT_ALLOWED),
-                      "link %s: another system signs on as %s: %s now, %s before; further ones are refused for a while",
-                      link->node.text, link->node.text, session->peer, old->peer);
-    }
     struct err why = ERR_CLEAR;
     (void)err_set(&why, ERR_LINK_DOWN, "the neighbour signed on again from %s, which replaces this connection",
                   session->peer);
-    nje_session_end(old, &why);
+    nje_session_end(link->up, &why);
 }
 
 bool nje_link_signed_on(struct nje_link *link, struct nje_session *session)

@@ -185,7 +185,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
         abort();
     struct sockaddr_storage address = { .ss_family = AF_UNIX };
     struct nje_control open = { .type = NJE_OPEN, .rhost = options.node, .ohost = options.our_node };
-    if (nje_link_opened(link, fds[0], &address, &open, NULL) != 0)
+    if (nje_link_opened(link, fds[0], NULL, &address, &open, NULL) != 0)
         abort();
     struct buf stream = { 0 };
     struct reader reader = reader_of(span_of(at, size));

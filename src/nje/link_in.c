@@ -92,7 +92,8 @@ bool nje_in_stalled(const struct nje_link *link)
     int64_t now = clock_steady();
     for (int i = 0; i < NJE_IN_STREAMS; i++) {
         const struct nje_in *in = &link->in[i];
-        if ((in->state == NJE_IN_PERMITTED || in->state == NJE_IN_RECEIVING) && now - in->progress_us > NJE_IN_STALL_US)
+        if ((in->state == NJE_IN_PERMITTED || in->state == NJE_IN_RECEIVING) &&
+            now - in->progress_us > link->times.stall_us)
             return true;
     }
     return false;
@@ -108,7 +109,7 @@ static void permit(struct nje_in *in)
 }
 
 /* SYSIN for SYSOUT of the same number, and the reverse. */
-static const struct nje_in *twin_of(const struct nje_in *in)
+static struct nje_in *twin_of(struct nje_in *in)
 {
     return &in->link->in[in->stream - 1 + (in->sysin ? 0 : NJE_STREAMS)];
 }
@@ -264,7 +265,7 @@ static void data_record(struct nje_in *in, uint8_t srcb)
     uint8_t segment = srcb & NJE_SRCB_SEGMENT;
     if ((srcb & SRCB_DATA_KIND) != NJE_SRCB_DATA)
         bad_header(in, "a record of an unknown kind (SRCB)");
-    else if (in->facts.datasets == 0)
+    else if (in->facts.datasets == 0 && !in->sysin) /* a job's cards follow its header */
         bad_header(in, "data before a data set header");
     if (segment == 0 || segment == SEGMENT_FIRST)
         in->facts.records++;
@@ -283,7 +284,7 @@ static int flush(struct nje_session *session, struct nje_in *in, struct err *err
     if (!link->spool.put(link->spool.owner, in->file, buf_span(&in->piece)) && !session->paused) {
         session->paused = true;
         (void)bufferevent_disable(session->event, EV_READ);
-        loop_timer_set(&link->pause_timer, NJE_PAUSE_US);
+        loop_timer_set(&link->pause_timer, link->times.pause_us);
     }
     buf_clear(&in->piece);
     return 0;
@@ -351,7 +352,7 @@ int nje_in_record(struct nje_session *session, const struct nje_record *record, 
     if (record->cancel) {
         given_up(in, "transmitter cancel");
         in->confirm_cancel = true;
-        in->confirm_until_us = clock_steady() + NJE_CANCEL_US;
+        in->confirm_until_us = clock_steady() + in->link->times.cancel_us;
         return 0;
     }
     if (record->null && (in->state == NJE_IN_PERMITTED || !in->trailer_seen)) {
@@ -406,6 +407,7 @@ void nje_link_committed(struct nje_link *link, int stream, const struct err *err
     link->bytes_in += in->facts.bytes;
     forget_file(in);
     in->unconfirmed = true;
+    twin_of(in)->unconfirmed = false; /* the spool knows the last file of a number only; the twin's stays unconfirmed */
     FAILPOINT("nje.in.before-c0");
     nje_session_reply(link->up, NJE_RCB_COMPLETE, in->rcb);
     nje_link_pump(link);

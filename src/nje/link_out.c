@@ -63,12 +63,20 @@ bool nje_out_outstanding(const struct nje_link *link)
 
 /* --- the end of a file that was not acknowledged --- */
 
+/* A stream that was told there is nothing may have been told so because of its limit. */
+static void ask_again(struct nje_link *link)
+{
+    for (unsigned i = 0; i < link->streams; i++)
+        link->out[i].dry = link->out[i].dry && link->streams == 1;
+}
+
 /* Not while a piece is outstanding: then with its answer. */
 static void give_back(struct nje_out *out, bool counts, const struct err *why)
 {
     struct nje_link *link = out->link;
     loop_timer_unset(&out->timer);
     out->state = NJE_OUT_IDLE;
+    ask_again(link);
     buf_free(&out->pending);
     out->pending_at = 0;
     if (out->reading) {
@@ -83,7 +91,7 @@ static void give_back(struct nje_out *out, bool counts, const struct err *why)
 static void rest(struct nje_out *out)
 {
     out->resting = true;
-    loop_timer_set(&out->timer, NJE_REFUSED_US);
+    loop_timer_set(&out->timer, out->link->times.refused_us);
 }
 
 /* Ends what goes out on the stream: transmitter cancel, then EOF, C0, B0 or silence from the neighbour. */
@@ -96,12 +104,12 @@ static void cancel(struct nje_out *out, const struct err *why)
     if (link->up == NULL)
         return;
     out->state = NJE_OUT_CANCELLING;
-    loop_timer_set(&out->timer, NJE_CANCEL_US);
+    loop_timer_set(&out->timer, link->times.cancel_us);
     nje_session_reply(link->up, nje_sysout_rcb(out->stream), NJE_SRCB_CANCEL);
 }
 
 /* No memory, or the ledger cannot be read just now: nothing of the file is lost, and the neighbour can wait for the
- * rest. A cancel would cost the stream NJE_REFUSED_US, and as long again where the neighbour does not answer one. */
+ * rest. A cancel would cost the stream refused_us, and as long again where the neighbour does not answer one. */
 static void starve(struct nje_out *out, const struct err *why)
 {
     if (err_family(why->id) != ERR_FAMILY_TEMPORARY || out->starved == STARVED_MAX) {
@@ -112,7 +120,7 @@ static void starve(struct nje_out *out, const struct err *why)
         log_warning(LOG_NJE, err_log_number(why->id), "link %s: file %s on stream %d waits: %s", out->link->node.text,
                     out->file.name, out->stream, why->text);
     out->starving = true;
-    loop_timer_set(&out->timer, NJE_STARVED_US);
+    loop_timer_set(&out->timer, out->link->times.starved_us);
 }
 
 static void cancel_over(struct nje_out *out)
@@ -176,7 +184,7 @@ static void out_timeout(void *arg)
     switch (out->state) {
     case NJE_OUT_REQUESTED:
         if (nje_in_busy(link)) { /* it is alive: let its file end */
-            loop_timer_set(&out->timer, link->preset->ack_timeout_us);
+            loop_timer_set(&out->timer, link->times.answer_us);
             return;
         }
         (void)err_set(&why, ERR_TIMEOUT, "the neighbour gives no permission (A0) for stream %d", out->stream);
@@ -184,7 +192,7 @@ static void out_timeout(void *arg)
     case NJE_OUT_SENDING:
         if (out->starving) {
             out->starving = false;
-            loop_timer_set(&out->timer, link->preset->ack_timeout_us);
+            loop_timer_set(&out->timer, link->times.answer_us);
             nje_link_pump(link);
             return;
         }
@@ -305,38 +313,49 @@ static void send_end(struct nje_session *session, struct nje_out *out)
     nje_buffer_end(&session->payload);
     out->state = NJE_OUT_AWAITING_ACK;
     session->eof_on_its_way = true;
-    loop_timer_set(&out->timer, out->link->preset->ack_timeout_us);
+    loop_timer_set(&out->timer, out->link->times.answer_us);
     nje_session_buffer_send(session);
 }
 
-static void send_on(struct nje_session *session, struct nje_out *out)
+/* One turn of a stream: a buffer, or what must be done for there to be one. True when a buffer went. */
+static bool take_turn(struct nje_session *session, struct nje_out *out)
 {
     struct nje_link *link = out->link;
     struct err err = ERR_CLEAR;
-    int sent = 1;
-    if (out->starving)
-        return;
-    while (session->step == NJE_STEP_UP && out->state == NJE_OUT_SENDING && nje_fcs_sysout(session->fcs, out->stream) &&
-           nje_session_output(session) < NJE_OUTPUT_HIGH && (sent = send_one(session, out, &err)) == 1) {
+    if (out->state != NJE_OUT_SENDING || out->reading || out->starving || !nje_fcs_sysout(session->fcs, out->stream))
+        return false;
+    int sent = send_one(session, out, &err);
+    if (sent == 1) {
         out->starved = 0;
-        loop_timer_set(&out->timer, link->preset->ack_timeout_us);
+        loop_timer_set(&out->timer, link->times.answer_us);
+        return true;
     }
-    if (session->step != NJE_STEP_UP || out->state != NJE_OUT_SENDING || sent == 1)
-        return;
-    bool left = out->pending_at < out->pending.size;
-    if (sent == 0 && out->ended && left)
+    if (sent == 0 && out->ended && out->pending_at < out->pending.size)
         sent = err_set(&err, ERR_BUG, "its spool file ends within a record");
     if (sent == -1) {
         starve(out, &err);
     } else if (out->ended) {
         send_end(session, out);
-    } else if (!out->reading) {
+    } else {
         out->reading = true;
         link->spool.read(link->spool.owner, link, out->stream, out->file.handle, out->offset);
     }
+    return false;
 }
 
-static void pump_one(struct nje_session *session, struct nje_out *out)
+/* Buffer by buffer in turn, so that a small file is through soon beside a large one. */
+static void take_turns(struct nje_session *session)
+{
+    struct nje_link *link = session->link;
+    unsigned without = 0; /* streams in a row that had nothing */
+    while (without < NJE_STREAMS && session->step == NJE_STEP_UP && nje_session_output(session) < NJE_OUTPUT_HIGH) {
+        struct nje_out *out = &link->out[link->next_out];
+        link->next_out = (link->next_out + 1) % NJE_STREAMS;
+        without = take_turn(session, out) ? 0 : without + 1;
+    }
+}
+
+static void start_one(struct nje_session *session, struct nje_out *out)
 {
     struct nje_link *link = out->link;
     if (out->state == NJE_OUT_IDLE && !out->dry && !out->resting && !out->reading && !link->draining &&
@@ -345,21 +364,42 @@ static void pump_one(struct nje_session *session, struct nje_out *out)
         out->kicked = false;
         link->spool.next(link->spool.owner, link, out->stream);
     }
-    if (session->step != NJE_STEP_UP)
+    if (session->step != NJE_STEP_UP || out->state != NJE_OUT_READY)
         return;
-    if (out->state == NJE_OUT_READY) {
-        out->state = NJE_OUT_REQUESTED;
-        loop_timer_set(&out->timer, link->preset->ack_timeout_us);
-        nje_session_reply(session, NJE_RCB_REQUEST, nje_sysout_rcb(out->stream));
-    } else if (out->state == NJE_OUT_SENDING) {
-        send_on(session, out);
-    }
+    out->state = NJE_OUT_REQUESTED;
+    loop_timer_set(&out->timer, link->times.answer_us);
+    nje_session_reply(session, NJE_RCB_REQUEST, nje_sysout_rcb(out->stream));
 }
 
 void nje_out_pump(struct nje_link *link)
 {
     for (unsigned i = 0; i < link->streams && link->up != NULL; i++)
-        pump_one(link->up, &link->out[i]);
+        start_one(link->up, &link->out[i]);
+    if (link->up != NULL)
+        take_turns(link->up);
+}
+
+/* A stream that holds, or may be about to get, a file that is not small. */
+static bool may_be_large(const struct nje_out *out)
+{
+    switch (out->state) {
+    case NJE_OUT_IDLE:
+    case NJE_OUT_CANCELLING:
+        return false;
+    case NJE_OUT_ASKING:
+        return true;
+    default:
+        return out->file.bytes > NJE_SMALL_FILE;
+    }
+}
+
+uint64_t nje_link_file_limit(const struct nje_link *link, int stream)
+{
+    bool free = link->streams == 1; /* where it is the only one there is nothing to keep */
+    for (unsigned i = 0; i < link->streams; i++)
+        if ((int)i != stream - 1 && !may_be_large(&link->out[i]))
+            free = true;
+    return free ? UINT64_MAX : NJE_SMALL_FILE;
 }
 
 void nje_out_up(struct nje_link *link)
@@ -383,7 +423,7 @@ void nje_out_permitted(struct nje_session *session, uint8_t rcb)
     out->starved = 0;
     out->pending_at = 0;
     buf_clear(&out->pending);
-    loop_timer_set(&out->timer, session->link->preset->ack_timeout_us);
+    loop_timer_set(&out->timer, session->link->times.answer_us);
 }
 
 void nje_out_refused(struct nje_session *session, uint8_t rcb)
@@ -444,6 +484,8 @@ int nje_out_acknowledged(struct nje_session *session, uint8_t rcb, struct err *e
     link->bytes_out += out->offset;
     buf_free(&out->pending);
     out->state = NJE_OUT_IDLE;
+    if (out->file.bytes > NJE_SMALL_FILE)
+        ask_again(link);
     out->recording++;
     link->spool.accepted(link->spool.owner, link, out->stream, out->file.handle);
     return 0;

@@ -2,7 +2,8 @@
  *
  *   link.c          the public calls, the state, draining
  *   link_connect.c  dialling, accepting, takeover, back-off
- *   session.c       one connection: OPEN to sign-off, blocks, what goes out
+ *   session.c       one connection: blocks, what goes out, the end
+ *   session_open.c  how it is opened: connecting, TLS, the 33-byte records; is it alive?
  *   session_in.c    what a session's buffers say: sign-on, dispatch of records
  *   link_in.c       streams to us        link_out.c  streams from us
  *   listen.c        shared listeners
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/resolve.h"
+#include "base/tls.h"
 #include "nje/block.h"
 #include "nje/buffer.h"
 #include "nje/control.h"
@@ -36,24 +38,18 @@ enum {
     NJE_HEADER_MAX = 32768,  /* a joined header; 128 segments of 256 */
     NJE_NAKS_MAX = 3,        /* NAKs in the hand-shake */
     NJE_HEX_MAX = 32,        /* bytes shown of what broke a connection */
-    NJE_TAKEOVERS_MAX = 3    /* from another address within NJE_TAKEOVER_WINDOW_US */
+    NJE_RIVALS_MAX = 3       /* sign-ons from another address than the live session's, within rivals_us */
 };
-#define NJE_PAUSE_US           (30 * CLOCK_SECOND) /* the longest the spool may make the neighbour wait in mid-file */
-#define NJE_CANCEL_US          (30 * CLOCK_SECOND) /* for the end of a cancel, both ways */
-#define NJE_STARVED_US         CLOCK_SECOND        /* before a file that we have no memory for goes on */
-#define NJE_REFUSED_US         (60 * CLOCK_SECOND) /* before a stream that was refused asks again */
-#define NJE_IN_STALL_US        (30 * CLOCK_MINUTE) /* a file of which nothing more comes */
-#define NJE_STABLE_US          (60 * CLOCK_SECOND) /* a session of this age ends the back-off */
-#define NJE_COLLISION_US       (3 * CLOCK_SECOND)  /* after NAK 3, at least */
-#define NJE_TAKEOVER_WINDOW_US (10 * CLOCK_MINUTE)
-
 enum nje_step {
     NJE_STEP_CONNECTING,
+    NJE_STEP_TLS,        /* implicit: the handshake before the OPEN */
     NJE_STEP_AWAIT_ACK,  /* OPEN sent */
+    NJE_STEP_STARTTLS,   /* the handshake behind the ACK */
     NJE_STEP_AWAIT_ENQ,  /* secondary: ACK sent */
     NJE_STEP_AWAIT_I,    /* secondary: DLE ACK0 sent */
     NJE_STEP_AWAIT_ACK0, /* primary: SOH ENQ sent */
     NJE_STEP_AWAIT_J,    /* primary: I sent */
+    NJE_STEP_PROBING,    /* signed on in full; the session it would replace is probed */
     NJE_STEP_UP,
     NJE_STEP_DEAD
 };
@@ -63,7 +59,7 @@ struct nje_session {
     struct bufferevent *event;
     unsigned holds; /* callbacks that still use it; freed with the last */
     enum nje_step step;
-    bool dialled, first_block;
+    bool dialled, first_block, tls;
     struct sockaddr_storage address;
     char peer[RESOLVE_TEXT_MAX];
     struct loop_timer timer; /* of the step; when up, of the idle probe */
@@ -72,7 +68,10 @@ struct nje_session {
     uint16_t fcs;
     unsigned buffer; /* negotiated */
     unsigned naks;
-    bool paused;  /* the spool wants a pause: not reading */
+    struct nje_signon signon; /* the neighbour's, while PROBING */
+    struct nje_control open;  /* as we sent it */
+    struct loop_timer hold_timer;
+    bool paused;  /* not reading: the spool wants a pause, or PROBING */
     bool reading; /* blocks are being taken at this moment */
     bool sent;    /* something since the last probe */
     bool c0_on_its_way, eof_on_its_way;
@@ -151,6 +150,10 @@ struct nje_link {
     bool rip_set, oip_set;
     uint8_t rip[4], oip[4];
     unsigned buffer, tcp_block, streams;
+    enum nje_tls tls;
+    struct tls *tls_context; /* NULL: off */
+    char *tls_name;
+    struct nje_link_times times;
     int64_t retry_us, retry_max_us, idle_probe_us, signon_us, record_us;
 
     struct nje_session *up;        /* signed on */
@@ -164,9 +167,10 @@ struct nje_link {
     unsigned failures;     /* in a row */
     size_t next_address;   /* of those resolved */
     struct log_once quiet; /* the same failure again and again is logged once */
-    struct sockaddr_storage takeover_from;
-    unsigned takeovers;
-    int64_t takeover_us; /* steady clock, the first counted */
+    struct loop_timer probe_timer;
+    int64_t probe_began_us; /* steady clock */
+    unsigned rivals;        /* sign-ons that met a live session from another address */
+    int64_t rivals_us;      /* steady clock, the first counted */
 
     bool stopped, draining, freeing, was_up;
     struct loop_timer drain_timer;
@@ -178,6 +182,7 @@ struct nje_link {
     struct nje_in in[NJE_IN_STREAMS]; /* SYSOUT 1 to 7, then SYSIN 1 to 7 */
     int last_permitted;               /* so that waiting streams take turns */
     struct nje_out out[NJE_STREAMS];
+    int next_out; /* whose turn it is to send a buffer */
     struct loop_timer pause_timer;
     struct nje_message messages[NJE_MESSAGES_MAX];
     size_t message_first, message_count;
@@ -194,22 +199,45 @@ struct nje_link {
 void nje_link_pump(struct nje_link *link);
 /* Works out the state again and tells the spool when the link came up or went down. */
 void nje_link_note_state(struct nje_link *link);
+/* How often a session looks whether it must probe, or ends over a file that stopped. */
+int64_t nje_link_look_us(const struct nje_link *link);
 
 /* --- link_connect.c --- */
 void nje_link_dial(void *link); /* the dial timer */
 void nje_link_schedule_dial(struct nje_link *link, int64_t at_least_us);
 bool nje_link_allows(const struct nje_link *link, const struct sockaddr *address);
-/* An OPEN for this link came on `fd`, which the link now owns. Returns the reason of a NAK to send instead (the caller
- * keeps `fd`), 0 when taken. */
-uint8_t nje_link_opened(struct nje_link *link, int fd, const struct sockaddr_storage *address,
+/* An OPEN for this link came on `fd`, which the link now owns, with `tls` where the connection is encrypted already
+ * (what it has read beyond the OPEN is taken too). Returns the reason of a NAK to send instead (the caller keeps both),
+ * 0 when taken. */
+uint8_t nje_link_opened(struct nje_link *link, int fd, struct bufferevent *tls, const struct sockaddr_storage *address,
                         const struct nje_control *open, struct err *err);
+/* A session's sign-on is in order. May it have the link? NJE_ADMIT_LATER: nje_session_admit or nje_session_refuse is
+ * called when the session that has the link showed a sign of life, or did not. */
+enum nje_admission { NJE_ADMIT_NOW, NJE_ADMIT_LATER, NJE_ADMIT_NEVER };
+enum nje_admission nje_link_admission(struct nje_link *link, struct nje_session *session, struct err *why_r);
+void nje_link_probe_look(void *link); /* the probe timer */
 /* A session completed its sign-on. False: it was turned away and is dead. */
 bool nje_link_signed_on(struct nje_link *link, struct nje_session *session);
 
-/* --- session.c --- */
+/* --- session_open.c --- */
 struct nje_session *nje_session_dial(struct nje_link *link, const struct resolve_address *address, struct err *err);
-struct nje_session *nje_session_accept(struct nje_link *link, int fd, const struct sockaddr_storage *address,
-                                       const struct nje_control *open, struct err *err);
+struct nje_session *nje_session_accept(struct nje_link *link, int fd, struct bufferevent *tls,
+                                       const struct sockaddr_storage *address, const struct nje_control *open,
+                                       struct err *err);
+/* Sends something that TCP must acknowledge; nje_session_lives tells whether anything came back since `since_us`
+ * (steady clock). */
+void nje_session_probe(struct nje_session *session);
+bool nje_session_lives(const struct nje_session *session, int64_t since_us);
+void nje_session_read_ack(struct nje_session *session, struct evbuffer *input);  /* 33 bytes at least */
+void nje_session_happened(struct bufferevent *event, short what, void *session); /* its event callback */
+
+/* --- session.c --- */
+/* On a socket, or on a TLS connection that owns its socket. NULL: NO_MEMORY, and both are still the caller's. */
+struct nje_session *nje_session_new(struct nje_link *link, int fd, struct bufferevent *tls,
+                                    const struct sockaddr *address, size_t size, struct err *err);
+void nje_session_attach(struct nje_session *session, struct bufferevent *event);
+void nje_session_let_go(struct bufferevent *event); /* frees it, but not its socket */
+void nje_session_fail(struct nje_session *session, enum err_id id, const char *text);
 /* Ends it and takes it from its link: files go back, the next dial is scheduled. `why` NULL: nothing to log. */
 void nje_session_end(struct nje_session *session, const struct err *why);
 void nje_session_hold(struct nje_session *session);
@@ -225,6 +253,8 @@ void nje_session_buffer_send(struct nje_session *session);
 void nje_session_reply(struct nje_session *session, uint8_t rcb, uint8_t srcb);
 void nje_session_send_replies(struct nje_session *session);
 void nje_session_send_messages(struct nje_session *session);
+/* The neighbour's FCS: what we may send from now on. Wait-a-bit has a limit. */
+void nje_session_fcs(struct nje_session *session, uint16_t fcs);
 size_t nje_session_output(const struct nje_session *session); /* bytes not yet taken by the socket */
 /* The last words before the end: past the queue, straight into the socket, as far as it takes them. */
 void nje_session_last_words(struct nje_session *session);
@@ -234,6 +264,9 @@ const char *nje_step_name(enum nje_step step);
 /* One payload of a block, from sign-on on. May end the session. */
 void nje_session_payload(struct nje_session *session, const struct nje_ttr *ttr);
 void nje_session_send_initial(struct nje_session *session);
+/* The end of PROBING. */
+void nje_session_admit(struct nje_session *session);
+void nje_session_refuse(struct nje_session *session, const struct err *why);
 
 /* --- link_in.c --- */
 void nje_in_init(struct nje_link *link);

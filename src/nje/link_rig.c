@@ -7,12 +7,16 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -83,7 +87,8 @@ static void next(void *owner, struct nje_link *link, int stream)
 {
     struct rig *rig = owner;
     rig->asked++;
-    if (rig->out_next == rig->out_count) {
+    bool none = rig->out_next == rig->out_count;
+    if (none || rig->out[rig->out_next].size > nje_link_file_limit(link, stream)) {
         nje_link_next(link, stream, NULL);
         return;
     }
@@ -253,6 +258,8 @@ void rig_link(struct rig *rig, const struct nje_link_options *options)
 
 static void listen_to(struct rig *rig)
 {
+    const int now = 1; /* each piece at once, as the tests say it */
+    (void)setsockopt(rig->fd, IPPROTO_TCP, TCP_NODELAY, &now, sizeof now);
     rig->bcb = 0;
     rig->bcb_ours = (struct nje_bcb_count){ .expected = 0 };
     rig->readable = event_new(loop_base(rig->loop), rig->fd, EV_READ | EV_PERSIST, readable, rig);
@@ -344,15 +351,7 @@ void rig_say_signon(struct rig *rig, uint8_t srcb, const char *node, unsigned bu
     buf_free(&payload);
 }
 
-static void add_spool_records(struct buf *buffer, struct span spool)
-{
-    struct reader reader = reader_of(spool);
-    struct nje_spool_record record;
-    while (nje_spool_next(&reader, &record, NULL) == 1)
-        nje_buffer_record(buffer, NJE_RCB_SYSOUT1, record.srcb, record.bytes);
-}
-
-void rig_say_file(struct rig *rig, unsigned records, bool trailer)
+void rig_say_file_on(struct rig *rig, uint8_t rcb, unsigned records, bool trailer)
 {
     struct nje_job job = { .job_id = 7, .origin_node = name_of("NODEA"), .origin_user = name_of("ALICE") };
     struct nje_dataset dataset = { .node = name_of("NODEB"), .user = name_of("BOB"), .name = "TEST", .type = "NOTE" };
@@ -364,11 +363,49 @@ void rig_say_file(struct rig *rig, unsigned records, bool trailer)
         nje_data_encode(&spool, SPAN_LITERAL("\xC8\xC5\xD3\xD3\xD6"), 80);
     if (trailer)
         nje_trailer_encode(&spool, &last);
-    add_spool_records(&buffer, buf_span(&spool));
+    struct reader reader = reader_of(buf_span(&spool));
+    struct nje_spool_record record;
+    while (nje_spool_next(&reader, &record, NULL) == 1)
+        nje_buffer_record(&buffer, rcb, record.srcb, record.bytes);
     rig_say_buffer(rig, buf_span(&buffer));
-    rig_say_records(rig, "\x99\x80\x00");
+    buf_clear(&buffer);
+    nje_buffer_record(&buffer, rcb, NJE_SRCB_DATA, SPAN_EMPTY); /* EOF */
+    rig_say_buffer(rig, buf_span(&buffer));
     buf_free(&spool);
     buf_free(&buffer);
+}
+
+void rig_say_file(struct rig *rig, unsigned records, bool trailer)
+{
+    rig_say_file_on(rig, NJE_RCB_SYSOUT1, records, trailer);
+}
+
+struct span rig_spool_file(struct buf *spool, unsigned records)
+{
+    struct nje_job job = { .job_id = 9, .origin_user = name_of("BOB") };
+    struct nje_dataset dataset = { .number = 1 };
+    struct nje_trailer trailer = { .punch_records = records };
+    nje_job_encode(spool, &job);
+    nje_dataset_encode(spool, &dataset);
+    for (unsigned i = 0; i < records; i++) {
+        uint8_t card[80];
+        memset(card, 0x40, sizeof card);
+        for (size_t at = 0; at < sizeof card - 9; at++)
+            card[at] = (uint8_t)(0xC1 + (i + at * 7) % 9);
+        nje_data_encode(spool, span_of(card, sizeof card), 80);
+    }
+    nje_trailer_encode(spool, &trailer);
+    return buf_span(spool);
+}
+
+void rig_go_dead(struct rig *rig, int fd)
+{
+    struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    const struct sock_fprog program = { .len = 1, .filter = &drop };
+    int unacknowledged = 1; /* it would be sent again and again, and that is a sign of life */
+    while (unacknowledged > 0 && ioctl(fd, SIOCOUTQ, &unacknowledged) == 0)
+        (void)event_base_loop(loop_base(rig->loop), EVLOOP_NONBLOCK);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
 }
 
 struct nje_control rig_hear_control(struct rig *rig)
@@ -436,6 +473,23 @@ void rig_sign_on(struct rig *rig)
     rig_wait(rig, rig_state(rig) == NJE_LINK_UP);
 }
 
+void rig_dial_open(struct rig *rig)
+{
+    rig_dial(rig);
+    rig_say_control(rig, NJE_OPEN, "NODEA", "NODEB", 0);
+    assert_int_equal(rig_hear_control(rig).type, NJE_ACK);
+    rig_say_payload(rig, SPAN_LITERAL("\x01\x2D"));
+    rig_expect_bytes(rig, "\x10\x70");
+    rig_say_signon(rig, NJE_INITIAL, "NODEA", 0x8000, NULL); /* NJElib's buffer size */
+}
+
+void rig_dial_sign_on(struct rig *rig)
+{
+    rig_dial_open(rig);
+    assert_int_equal(rig_hear_payload(rig).at[NJE_BUFFER_HEAD + 1], NJE_RESPONSE);
+    rig_wait(rig, rig_state(rig) == NJE_LINK_UP);
+}
+
 enum nje_link_state rig_state(const struct rig *rig)
 {
     struct nje_link_figures figures;
@@ -448,4 +502,31 @@ const char *rig_last_error(struct rig *rig)
     static struct nje_link_figures figures;
     nje_link_figures(rig->link, &figures);
     return figures.last_error;
+}
+
+/* --- set-up of a test --- */
+
+int rig_set_up(void **state)
+{
+    static struct rig rig; /* one test at a time */
+    rig_open(&rig);
+    *state = &rig;
+    return 0;
+}
+
+int rig_set_up_signed_on(void **state)
+{
+    (void)rig_set_up(state);
+    struct rig *rig = *state;
+    struct nje_link_options options = rig_options();
+    options.connect = rig->address;
+    rig_link(rig, &options);
+    rig_sign_on(rig);
+    return 0;
+}
+
+int rig_tear_down(void **state)
+{
+    rig_close(*state);
+    return 0;
 }

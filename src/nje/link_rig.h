@@ -54,6 +54,12 @@ struct rig {
 struct nje_link_options rig_options(void);
 void rig_open(struct rig *rig);
 void rig_close(struct rig *rig);
+/* The tests of a list: with a rig in *state that is open, or whose link dialled and signed on. */
+#define rig_test(test)    cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
+#define rig_test_up(test) cmocka_unit_test_setup_teardown(test, rig_set_up_signed_on, rig_tear_down)
+int rig_set_up(void **state);
+int rig_set_up_signed_on(void **state);
+int rig_tear_down(void **state);
 void rig_link(struct rig *rig, const struct nje_link_options *options);
 /* Runs the loop until the expression holds; fails the test after ten seconds. */
 #define rig_wait(rig, expression) \
@@ -76,6 +82,15 @@ void rig_say_buffer(struct rig *rig, struct span records);
 void rig_say_signon(struct rig *rig, uint8_t srcb, const char *node, unsigned buffer, const char *line_password);
 /* A whole small file on SYSOUT 1: NJH, DSH, `records` cards, NJT, EOF, of the captured session's headers. */
 void rig_say_file(struct rig *rig, unsigned records, bool trailer);
+/* The same on another stream. */
+void rig_say_file_on(struct rig *rig, uint8_t rcb, unsigned records, bool trailer);
+/* From the connection to signed on, the neighbour dialling; rig_dial_open stops where its I was sent. */
+void rig_dial_open(struct rig *rig);
+void rig_dial_sign_on(struct rig *rig);
+/* A file for the rig's spool, appended to `spool` (kept while the link has it): headers and so many cards. */
+struct span rig_spool_file(struct buf *spool, unsigned records);
+/* From now on the neighbour's machine is off: nothing that comes to this socket is even acknowledged. */
+void rig_go_dead(struct rig *rig, int fd);
 /* Waits for what the link says next. */
 struct nje_control rig_hear_control(struct rig *rig);
 struct span rig_hear_payload(struct rig *rig); /* valid until the next */

@@ -1,12 +1,14 @@
 /* Shared listeners. Anybody can connect here, so what a stranger may cost is small and fixed: an address that no link
  * allows is closed at once, the others get one 33-byte record and a time limit, and there is a limit on how many may be
- * about it. Exactly 33 bytes are read: what follows belongs to the session. */
+ * about it. Exactly 33 bytes are read: what follows belongs to the session. A first byte of X'16' is a TLS handshake
+ * (OPEN begins with X'D6'): with the certificate of the first link that allows the address and has tls = implicit. */
 #include "nje/listen.h"
 
 #include "base/mem.h"
 #include "nje/link_private.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <event2/listener.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -14,12 +16,17 @@
 
 #define LISTEN_REST_US CLOCK_SECOND /* without descriptors or memory */
 
+enum { TLS_HANDSHAKE = 0x16 };
+
 struct pending {
     struct nje_listener *listener;
     struct pending *next;
     int fd;
     struct sockaddr_storage address;
-    struct event *readable;
+    struct event *readable;   /* while it is not encrypted */
+    struct bufferevent *tls;  /* owns fd */
+    struct nje_link *tls_for; /* whose context it is */
+    bool encrypted;           /* the handshake is through */
     struct loop_timer timer;
     uint8_t record[NJE_CONTROL_SIZE];
     size_t size;
@@ -55,7 +62,9 @@ static void pending_free(struct pending *pending)
     loop_timer_free(&pending->timer);
     if (pending->readable != NULL)
         event_free(pending->readable);
-    if (pending->fd != -1)
+    if (pending->tls != NULL)
+        bufferevent_free(pending->tls);
+    else if (pending->fd != -1)
         (void)close(pending->fd);
     mem_free(pending);
 }
@@ -91,6 +100,41 @@ static const struct nje_link *nearest_link(const struct nje_listener *listener, 
     return listener->links;
 }
 
+/* nje.md §9: both sides must encrypt, and in the same way. */
+static bool encryption_differs(const struct pending *pending, const struct nje_link *link,
+                               const struct nje_control *open, struct err *err)
+{
+    static const char *const ways[] = { "off", "implicit", "starttls" }; /* enum nje_tls */
+    enum nje_tls theirs = NJE_TLS_OFF;
+    if (pending->tls != NULL)
+        theirs = NJE_TLS_IMPLICIT;
+    else if (open->type == NJE_OPEN_SSL)
+        theirs = NJE_TLS_STARTTLS;
+    if (theirs != link->tls) {
+        (void)err_set(
+            err, ERR_PROTOCOL,
+            "it opens link %s %s, and ours is set up with tls = %s; both sides must say the same (tls = %s here, "
+            "or SECURE=%s over there)",
+            link->node.text,
+            theirs == NJE_TLS_OFF        ? "in clear (OPEN)"
+            : theirs == NJE_TLS_IMPLICIT ? "in TLS from the first byte"
+                                         : "with TLS behind its record (OPEN SSL)",
+            ways[link->tls], ways[theirs], link->tls == NJE_TLS_OFF ? "NO" : "YES");
+        return true;
+    }
+    const struct nje_link *used = pending->tls_for;
+    if (used == NULL || used == link)
+        return false;
+    bool same = tls_same(used->tls_context, link->tls_context) &&
+                (link->tls_name == NULL || (used->tls_name != NULL && strcmp(used->tls_name, link->tls_name) == 0));
+    if (!same)
+        (void)err_set(err, ERR_CONFIG,
+                      "links %s and %s listen on the same address with tls = implicit and different certificates or "
+                      "names; give them addresses or ports of their own",
+                      used->node.text, link->node.text);
+    return !same;
+}
+
 static uint8_t offer(struct pending *pending, const struct nje_control *open, struct err *err)
 {
     struct nje_link *link = find_link(pending->listener, open);
@@ -109,12 +153,9 @@ static uint8_t offer(struct pending *pending, const struct nje_control *open, st
                       link->node.text);
         return NJE_NAK_NO_LINK;
     }
-    if (open->type == NJE_OPEN_SSL) {
-        (void)err_set(err, ERR_PROTOCOL, "it opens link %s with TLS (OPEN SSL) and ours is set up without",
-                      link->node.text);
+    if (encryption_differs(pending, link, open, err))
         return NJE_NAK_TEMPORARY;
-    }
-    return nje_link_opened(link, pending->fd, &pending->address, open, err);
+    return nje_link_opened(link, pending->fd, pending->tls, &pending->address, open, err);
 }
 
 static void pending_opened(struct pending *pending)
@@ -132,7 +173,8 @@ static void pending_opened(struct pending *pending)
     if (sound)
         reason = offer(pending, &open, &err);
     if (sound && reason == 0) {
-        pending->fd = -1; /* the link's now */
+        pending->fd = -1; /* the link's now, both */
+        pending->tls = NULL;
     } else {
         log_warning(LOG_NJE, err_log_number(err.id), "connection from %s to %s refused: %s", peer,
                     pending->listener->bound, err.text);
@@ -141,16 +183,89 @@ static void pending_opened(struct pending *pending)
         struct nje_control nak = nje_control_answer(&open, NJE_NAK, reason);
         uint8_t record[NJE_CONTROL_SIZE];
         nje_control_encode(&nak, record);
-        ssize_t sent = send(pending->fd, record, sizeof record, MSG_NOSIGNAL);
-        (void)sent; /* the close says the same */
+        /* else the close says the same */
+        if (pending->tls != NULL)
+            tls_last_words(pending->tls, span_of(record, sizeof record));
+        else if (send(pending->fd, record, sizeof record, MSG_NOSIGNAL) == -1)
+            log_trace(LOG_NJE, 0, "%s is gone before our NAK", peer);
     }
     pending_free(pending);
+}
+
+/* --- in TLS from the first byte --- */
+
+static void tls_readable(struct bufferevent *event, void *arg)
+{
+    struct pending *pending = arg;
+    struct evbuffer *input = bufferevent_get_input(event);
+    if (evbuffer_get_length(input) < sizeof pending->record)
+        return;
+    (void)evbuffer_remove(input, pending->record, sizeof pending->record);
+    pending->size = sizeof pending->record;
+    pending_opened(pending);
+}
+
+static void tls_happened(struct bufferevent *event, short what, void *arg)
+{
+    struct pending *pending = arg;
+    char peer[RESOLVE_TEXT_MAX];
+    struct err err = ERR_CLEAR;
+    if ((what & BEV_EVENT_CONNECTED) != 0) {
+        pending->encrypted = true;
+        return;
+    }
+    resolve_text((const struct sockaddr *)&pending->address, peer);
+    tls_failure(event, &err);
+    if (pending->encrypted)
+        log_trace(LOG_NJE, 0, "%s closed its connection to %s before its OPEN", peer, pending->listener->bound);
+    else
+        log_warning(LOG_NJE, err_log_number(err.id), "connection from %s to %s refused: %s", peer,
+                    pending->listener->bound, err.text);
+    pending_free(pending);
+}
+
+/* True when it was one, and `pending` is dealt with. */
+static bool tls_begins(struct pending *pending)
+{
+    uint8_t first;
+    struct err err = ERR_CLEAR;
+    struct nje_link *link = pending->listener->links;
+    if (pending->size > 0 || recv(pending->fd, &first, 1, MSG_PEEK) != 1 || first != TLS_HANDSHAKE)
+        return false;
+    while (link != NULL &&
+           (link->tls != NJE_TLS_IMPLICIT || !nje_link_allows(link, (const struct sockaddr *)&pending->address)))
+        link = link->next_listening;
+    if (link == NULL) {
+        char peer[RESOLVE_TEXT_MAX];
+        resolve_text((const struct sockaddr *)&pending->address, peer);
+        log_warning(
+            LOG_NJE, err_log_number(ERR_PROTOCOL),
+            "connection from %s to %s refused: it begins with a TLS handshake, and no link it may open has tls = "
+            "implicit",
+            peer, pending->listener->bound);
+        pending_free(pending);
+        return true;
+    }
+    pending->tls = tls_start(link->tls_context, TLS_ACCEPT, loop_base(link->loop), pending->fd, link->tls_name, &err);
+    if (pending->tls == NULL) {
+        log_err(LOG_NJE, &err, "link %s", link->node.text);
+        pending_free(pending);
+        return true;
+    }
+    pending->tls_for = link;
+    event_free(pending->readable);
+    pending->readable = NULL;
+    bufferevent_setcb(pending->tls, tls_readable, NULL, tls_happened, pending);
+    (void)bufferevent_enable(pending->tls, EV_READ | EV_WRITE);
+    return true;
 }
 
 static void pending_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     struct pending *pending = arg;
+    if (tls_begins(pending))
+        return;
     ssize_t got = recv(fd, pending->record + pending->size, sizeof pending->record - pending->size, 0);
     if (got == -1 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -315,6 +430,11 @@ void nje_listen_leave(struct nje_listener *listener, struct nje_link *link)
             continue;
         *at = link->next_listening;
         break;
+    }
+    for (struct pending *pending = listener->pending, *next; pending != NULL; pending = next) {
+        next = pending->next;
+        if (pending->tls_for == link)
+            pending_free(pending);
     }
     if (listener->links == NULL)
         listener_free(listener);

@@ -8,7 +8,7 @@
 const struct nje_preset nje_presets[NJE_KINDS] = {
     [NJE_RSCS] = { .name = "rscs",
                    .buffer = 1024,
-                   .buffer_max = 4096,
+                   .buffer_max = 32765,
                    .streams_max = 7,
                    .multi_dsh = false,
                    .len_counts_cc = true,

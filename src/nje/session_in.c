@@ -54,7 +54,7 @@ void nje_session_send_initial(struct nje_session *session)
 }
 
 /* B as the answer to a sign-on, as JES2 gives it. */
-static void refuse(struct nje_session *session, const struct err *why)
+void nje_session_refuse(struct nje_session *session, const struct err *why)
 {
     nje_session_buffer_begin(session, NJE_BCB_NORMAL);
     nje_sign_off_encode(&session->payload);
@@ -103,7 +103,7 @@ static void came_up(struct nje_session *session, unsigned buffer)
     session->buffer = buffer < link->buffer ? buffer : link->buffer;
     session->up_us = clock_steady();
     session->step = NJE_STEP_UP;
-    loop_timer_set(&session->timer, link->idle_probe_us);
+    loop_timer_set(&session->timer, nje_link_look_us(link));
     if (!nje_link_signed_on(link, session))
         return;
     nje_link_note_state(link);
@@ -141,18 +141,42 @@ static void take_signon(struct nje_session *session, const struct nje_record *re
         return;
     }
     if (check_signon(link, &signon, &err) == -1) {
-        refuse(session, &err);
+        nje_session_refuse(session, &err);
         return;
     }
-    if (signon.response) {
+    session->signon = signon;
+    switch (nje_link_admission(link, session, &err)) {
+    case NJE_ADMIT_NOW:
+        nje_session_admit(session);
+        break;
+    case NJE_ADMIT_NEVER:
+        nje_session_refuse(session, &err);
+        break;
+    case NJE_ADMIT_LATER: /* says nothing more and hears nothing until then */
+        session->step = NJE_STEP_PROBING;
+        session->paused = true;
+        (void)bufferevent_disable(session->event, EV_READ);
+        break;
+    }
+}
+
+void nje_session_admit(struct nje_session *session)
+{
+    struct nje_link *link = session->link;
+    bool waited = session->step == NJE_STEP_PROBING;
+    nje_session_hold(session);
+    if (session->signon.response) {
         nje_session_send(session, nje_ack0);
     } else {
         struct nje_signon ours = our_signon(link);
-        struct nje_signon response = nje_signon_answer(&signon, &ours);
+        struct nje_signon response = nje_signon_answer(&session->signon, &ours);
         send_signon(session, &response);
     }
     if (session->step != NJE_STEP_DEAD)
-        came_up(session, signon.buffer);
+        came_up(session, session->signon.buffer);
+    if (waited && session->step != NJE_STEP_DEAD)
+        nje_session_resume(session);
+    nje_session_release(session);
 }
 
 static void primary(struct nje_session *session)
@@ -291,7 +315,7 @@ static void take_buffer(struct nje_session *session, const struct nje_payload *p
     case NJE_BCB_TAKE:
         break;
     }
-    session->fcs = payload->fcs;
+    nje_session_fcs(session, payload->fcs);
     nje_record_walk_init(&walk, payload->records);
     int next = 0;
     while (session->step != NJE_STEP_DEAD && (next = nje_record_next(&walk, &record, &err)) == 1) {

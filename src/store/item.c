@@ -241,7 +241,7 @@ static int due_query(struct db *db, struct db_rows *rows, enum queue queue, cons
 {
     return db_query(
         db, rows, err,
-        "SELECT key, due_us FROM item WHERE queue = ?1 AND state = 0 AND door = ?2 AND (due_us, key) > (?3, ?4)"
+        "SELECT key, due_us, size FROM item WHERE queue = ?1 AND state = 0 AND door = ?2 AND (due_us, key) > (?3, ?4)"
         " ORDER BY due_us, key LIMIT ?5",
         "itiii", (int64_t)queue, door != NULL ? door : "", after_due_us, after_key, (int64_t)limit);
 }
@@ -255,7 +255,9 @@ int item_due_list(struct db *db, enum queue queue, const char *door, int64_t now
     *next_us_r = 0;
     int found = due_query(db, &rows, queue, door, after_due_us, after_key, limit, err);
     while (found >= 0 && (found = db_next(&rows, err)) == 1) {
-        struct item_due due = { .key = db_int(&rows, 0), .due_us = db_int(&rows, 1) };
+        struct item_due due = { .key = db_int(&rows, 0),
+                                .due_us = db_int(&rows, 1),
+                                .size = (uint64_t)db_int(&rows, 2) };
         if (due.due_us > now_us) {
             *next_us_r = due.due_us;
             break;

@@ -14,9 +14,10 @@ enum queue { QUEUE_GONE, QUEUE_HOST_IN, QUEUE_MAIL_OUT, QUEUE_MAIL_IN, QUEUE_HOS
 enum item_state { ITEM_READY, ITEM_HELD, ITEM_QUARANTINED, ITEM_WRITING, ITEM_STATES };
 enum recipient_state { RECIPIENT_PENDING, RECIPIENT_DONE, RECIPIENT_FAILED };
 enum item_flags {
-    ITEM_8BIT = 1,     /* BODY=8BITMIME */
-    ITEM_REPORT = 2,   /* a report of ours: never causes another */
-    ITEM_REGISTRAR = 4 /* and it is an answer of the registrar's, from whom it comes */
+    ITEM_8BIT = 1,      /* BODY=8BITMIME */
+    ITEM_REPORT = 2,    /* a report of ours: never causes another */
+    ITEM_REGISTRAR = 4, /* and it is an answer of the registrar's, from whom it comes */
+    ITEM_JOB = 8        /* host_in: a SYSIN job, which runs nowhere here */
 };
 
 enum {
@@ -87,6 +88,7 @@ int item_content_read(struct db *db, int64_t key, uint64_t offset, size_t size, 
  * where none is due (0: none at all). */
 struct item_due {
     int64_t key, due_us;
+    uint64_t size; /* octets of its content */
 };
 int item_due_list(struct db *db, enum queue queue, const char *door, int64_t now_us, int64_t after_due_us,
                   int64_t after_key, struct item_due *due_r, size_t limit, size_t *count_r, int64_t *next_us_r,

@@ -6,6 +6,7 @@ What the connector does against the protocol without breaking the connection is 
 
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -45,6 +46,7 @@ class Connection:
         self.outgoing: set[int] = set()  # streams on which a file of ours is under way
         self.incoming: dict[int, tuple[SpoolFile, Joiner]] = {}
         self.withheld: list[int] = []
+        self.cancelling: set[int] = set()  # streams whose file this node cancelled, until the other side's answer
         self.peer_signon: SignOn | None = None
 
     # --- life ---
@@ -52,7 +54,11 @@ class Connection:
     def run(self) -> None:
         """Thread body: signs on, then reads until the end."""
         try:
+            if self.node.quirks.tls == "implicit":
+                self._encrypt()
             self._set_up()
+            if self.node.quirks.tls == "starttls":
+                self._encrypt()
             self._sign_on()
             with self.changed:
                 self.up = True
@@ -113,9 +119,15 @@ class Connection:
             if rate and not self.node.closing.wait(0.05):
                 pass  # a slow reader: 20 small reads a second
             try:
-                if not select.select([self.sock], [], [], 0.1)[0]:
+                encrypted = isinstance(self.sock, ssl.SSLSocket)
+                if not (encrypted and self.sock.pending()) and not select.select([self.sock], [], [], 0.1)[0]:
                     continue
-                data = self.sock.recv(max(1, rate // 20) if rate else READ_SIZE)
+                size = max(1, rate // 20) if rate else READ_SIZE
+                if encrypted:
+                    with self.sending_lock:  # one OpenSSL object, one thread at a time
+                        data = self.sock.recv(size)
+                else:
+                    data = self.sock.recv(size)
             except (OSError, ValueError) as why:
                 raise Dropped(str(why)) from None
             if not data:
@@ -171,11 +183,20 @@ class Connection:
 
     # --- set-up and sign-on ---
 
+    def _encrypt(self) -> None:
+        """The TLS handshake; the dialler is the client."""
+        quirks = self.node.quirks
+        assert quirks.tls_context
+        self.sock = quirks.tls_context.wrap_socket(self.sock, server_side=not self.dialled,
+                                                   server_hostname=quirks.tls_name if self.dialled else None)
+        self.node.note("tls", self.sock.version())
+
     def _set_up(self) -> None:
         node = self.node
         if self.dialled:
             self.moment("before:OPEN")
-            self.send_raw(Control("OPEN", node.name, node.peer, self._address(False), self._address(True)).pack())
+            kind = "OPEN SSL" if node.quirks.tls == "starttls" else "OPEN"
+            self.send_raw(Control(kind, node.name, node.peer, self._address(False), self._address(True)).pack())
             self.moment("after:OPEN")
             answer = Control.unpack(self.read_exactly(wire.CONTROL_SIZE, SIGN_ON_LIMIT))
             if answer.kind != "ACK":
@@ -188,7 +209,8 @@ class Connection:
         node.note("open", f"{request.rhost} {request.ohost}")
         self.moment("recv:OPEN")
         answer = Control("ACK", request.ohost, request.rhost, request.oip, request.rip)
-        if request.kind != "OPEN" or request.ohost != node.name or request.rhost != node.peer:
+        kind = "OPEN SSL" if node.quirks.tls == "starttls" else "OPEN"
+        if request.kind != kind or request.ohost != node.name or request.rhost != node.peer:
             answer.kind, answer.reason = "NAK", 1
         elif node.quirks.nak:
             answer.kind, answer.reason = "NAK", node.quirks.nak
@@ -370,11 +392,22 @@ class Connection:
             self._permit(stream)
         return len(streams)
 
+    def cancel(self, stream: int) -> None:
+        """Receiver cancel: takes nothing more of this file."""
+        self.cancelling.add(stream)
+        self.send_control(wire.RCB_REFUSE, stream)
+
     def _stream_record(self, record: Record) -> None:
         stream = record.rcb
+        if stream in self.cancelling and stream in self.incoming:
+            if record.aborted or record.srcb == 0x40 or record.empty:
+                del self.incoming[stream]
+                self.cancelling.discard(stream)
+                self.node.note("cancelled", f"{stream:02X}")
+            return
         if stream not in self.incoming:
-            if record.empty:
-                return  # the confirmation of a cancel
+            if record.empty or record.aborted or record.srcb == 0x40:
+                return  # the confirmation of a cancel, or the answer to one of ours that came behind the end
             raise WireError(f"data on stream {stream:02X}, which was not started")
         spool, joiner = self.incoming[stream]
         if record.aborted or record.srcb == 0x40:

@@ -12,6 +12,7 @@ The journal tells what was promised to whom: `acknowledged` (this node sent C0) 
 
 import fnmatch
 import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -48,6 +49,9 @@ class Quirks:
     read_rate: int = 0  # bytes a second; 0: as fast as it comes
     streams: int = 1  # SYSOUT streams used for sending
     ack_limit: float = 60.0  # wait for A0 and C0
+    tls: str = "off"  # implicit: from the first byte; starttls: OPEN SSL in clear, TLS behind the ACK
+    tls_context: ssl.SSLContext | None = None
+    tls_name: str | None = None  # where this node dials: the name it asks for
 
 
 UNIXNJE = dict(pad=True, compress=False, feat=bytes(4), declared=0x25, segment=256)

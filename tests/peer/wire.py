@@ -48,7 +48,7 @@ class Control:
         if len(data) != CONTROL_SIZE:
             raise WireError(f"control record of {len(data)} bytes")
         kind = ebcdic.plain(data[0:8])
-        if kind not in ("OPEN", "ACK", "NAK"):
+        if kind not in ("OPEN", "ACK", "NAK", "OPEN SSL"):
             raise WireError(f"control record of type {data[0:8].hex()}")
         return Control(kind, ebcdic.plain(data[8:16]), ebcdic.plain(data[20:28]), data[16:20], data[28:32], data[32])
 
