@@ -6,6 +6,7 @@ struct border border_of(const struct conf *conf, const struct table_set *const *
 {
     return (struct border){
         .node = conf->connector.node,
+        .also_nodes = &conf->connector.also_nodes,
         .default_node = conf->connector.default_node,
         .domain = conf->connector.domain,
         .unlisted_are_cms = conf->addressing.unlisted_nodes == CONF_UNLISTED_CMS,
@@ -24,7 +25,8 @@ const struct ovdnode *border_node(const struct border *border, struct name8 node
 bool border_is_ours(const struct border *border, struct name8 node)
 {
     const struct ovdnode *listed = border_node(border, node);
-    return name8_equal(node, border->node) || (listed != NULL && listed->local);
+    return name8_equal(node, border->node) || conf_nodes_has(border->also_nodes, node) ||
+           (listed != NULL && listed->local);
 }
 
 const struct conf_link *border_route(const struct border *border, struct host_address host)

@@ -142,7 +142,7 @@ static bool add_host(void *arg, const struct person_host *host)
     return true;
 }
 
-static int describe_person(struct db *db, const struct person *person, json_t *reply, struct err *err)
+int address_describe(struct db *db, const struct person *person, json_t *reply, struct err *err)
 {
     json_t *hosts = json_array();
     put(reply, "person", json_integer(person->key));
@@ -177,13 +177,13 @@ static int who_ledger(struct db *db, const struct verb_call *call, struct err *e
             say(reply, "mail to it is refused: %s", why.text);
         if (owner.postmaster)
             say(reply, "the postmaster of this connector, who also sends its reports");
-        return owner.person.key != 0 ? describe_person(db, &owner.person, reply, err) : 0;
+        return owner.person.key != 0 ? address_describe(db, &owner.person, reply, err) : 0;
     }
     if (key == NULL)
         return 0;
     int found = person_find(db, key, &person, err);
     if (found == 1)
-        return describe_person(db, &person, reply, err);
+        return address_describe(db, &person, reply, err);
     if (found == 0)
         say(reply, "%s has no host address; %s", key,
             json_is_true(json_object_get(request, "registers")) ? "the first letter to a host user makes one"
@@ -221,9 +221,17 @@ static int register_list(struct db *db, const struct verb_call *call, struct err
 /* What the ledger's thread needs of the configuration. */
 static int register_before(struct verb_call *call, struct err *err)
 {
-    (void)err;
     json_t *request = call->request;
-    const struct registry_policy *policy = registry_policy(call->options->registry);
+    const struct control_options *options = call->options;
+    const struct registry_policy *policy = registry_policy(options->registry);
+    struct border border = border_of(options->conf, tables_current(options->tables));
+    struct host_address host;
+    struct span wanted = text_of(request, "host");
+    if (wanted.size > 0 && host_address_parse(wanted, &host, err) == -1)
+        return -1;
+    if (wanted.size > 0 && !border_is_ours(&border, host.node))
+        return err_set(err, ERR_REFUSED, "%s is not at a node of this connector; write %s(%s)",
+                       host_address_text(host).text, policy->node.text, host.user.text);
     char prefix[2] = { policy->prefix, '\0' };
     put(request, "node", json_string(policy->node.text));
     put(request, "prefix", json_string(prefix));
@@ -248,9 +256,6 @@ static int register_add(struct db *db, const struct verb_call *call, struct err 
         return -1;
     if (wanted.size > 0 && host_address_parse(wanted, &host, err) == -1)
         return -1;
-    if (wanted.size > 0 && !name8_equal(host.node, policy.node))
-        return err_set(err, ERR_REFUSED, "%s is not at the connector's node %s", host_address_text(host).text,
-                       policy.node.text);
     if (registry_enter(db, &policy, &key, name != NULL ? name : "", host, clock_now(), &answer, err) == -1)
         return -1;
     put(reply, "mail", json_string(key.text));
@@ -288,7 +293,8 @@ static int register_remove(struct db *db, const struct verb_call *call, struct e
     const json_t *request = call->request;
     json_t *reply = call->reply;
     struct host_address host;
-    if (host_address_parse(text_of(request, "host"), &host, err) == -1 || registry_retire(db, host, err) == -1)
+    if (host_address_parse(text_of(request, "host"), &host, err) == -1 ||
+        registry_retire(db, host, clock_now(), err) == -1)
         return -1;
     put(reply, "host", host_text(host));
     return 0;
@@ -349,7 +355,7 @@ static int people_list(struct db *db, const struct verb_call *call, struct err *
         qsort(listed.people, listed.count, sizeof listed.people[0], by_key);
     for (size_t i = 0; i < listed.count && i < LIST_LIMIT && result == 0; i++) {
         json_t *one = json_object();
-        result = describe_person(db, &listed.people[i], one, err);
+        result = address_describe(db, &listed.people[i], one, err);
         (void)json_array_append_new(list, one);
     }
     mem_free(listed.people);

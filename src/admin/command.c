@@ -22,6 +22,7 @@ static const struct {
     { "--queue", OPTION_QUEUE },     { "--state", OPTION_STATE },
     { "--drain", OPTION_DRAIN },     { "--tables", OPTION_TABLES },
     { "--name", OPTION_NAME },       { "--after", OPTION_AFTER },
+    { "--dry-run", OPTION_DRY_RUN }, { "--renew", OPTION_RENEW },
 };
 
 static const char **value_of(struct command *command, enum command_option option)

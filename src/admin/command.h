@@ -26,7 +26,9 @@ enum command_option {
     OPTION_NAME = 1 << 11,
     OPTION_AFTER = 1 << 12,
     /* without */
-    OPTION_CONFIRM = 1 << 13
+    OPTION_CONFIRM = 1 << 13,
+    OPTION_DRY_RUN = 1 << 14,
+    OPTION_RENEW = 1 << 18
 };
 
 enum { COMMAND_WORDS_MAX = 4 };

@@ -13,6 +13,8 @@ void show_registrations(const json_t *reply);
 void show_registered(const json_t *reply);
 void show_retired(const json_t *reply);
 void show_people(const json_t *reply);
+void show_proxies(const json_t *reply);
+void show_generated(const json_t *reply);
 void show_people_check(const json_t *reply);
 void show_people_load(const json_t *reply);
 void show_tables(const json_t *reply);

@@ -2,6 +2,7 @@
 #include "admin/verbs.h"
 
 #include "admin/addresses.h"
+#include "admin/proxies.h"
 #include "base/clock.h"
 #include "relocate/transition.h"
 #include "store/item.h"
@@ -441,6 +442,8 @@ static const struct verb verbs[] = {
 const struct verb *verb_find(const char *name)
 {
     const struct verb *found = address_verb_find(name);
+    if (found == NULL)
+        found = proxy_verb_find(name);
     if (found != NULL)
         return found;
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)

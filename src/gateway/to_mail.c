@@ -31,6 +31,7 @@ struct target {
 };
 
 struct to_mail {
+    struct err loop; /* why nobody gets the file */
     struct hostfiles files;
     size_t file, letter, target;
     struct hostfile current; /* of `file`, without its records */
@@ -340,6 +341,12 @@ static int make_targets(struct translation *translation, struct err *err)
     }
     if (state->target_count == 0)
         target_host(&state->targets[state->target_count++], to);
+    for (size_t i = 0; i < state->target_count && state->loop.id != ERR_NONE; i++) {
+        struct target *target = &state->targets[i]; /* nobody gets it, its writer is told */
+        target->is_host = false;
+        target->address[0] = '\0';
+        target->why = state->loop;
+    }
     return 0;
 }
 
@@ -460,6 +467,21 @@ static void next_file(struct translation *translation)
         fail(translation, &err);
 }
 
+/* RT-03: systems that forward a file count it in NJHGHOPS (JES2 does, RSCS and NJE38 leave it 0). */
+static int check_hops(struct translation *translation, bool len_counts_cc, struct err *err)
+{
+    struct to_mail *state = translation->state;
+    struct nje_job job;
+    struct nje_dataset dataset;
+    unsigned most = translation->gateway->conf->limits.max_hops;
+    if (hostfiles_headers(buf_span(&translation->content), len_counts_cc, &job, &dataset, err) == -1)
+        return -1;
+    if (job.hops > most)
+        (void)err_set(&state->loop, ERR_LOOP,
+                      "the file was forwarded %u times, more than %u (max-hops): it is in a loop", job.hops, most);
+    return 0;
+}
+
 void to_mail_begin(struct translation *translation)
 {
     struct err err = ERR_CLEAR;
@@ -478,7 +500,8 @@ void to_mail_begin(struct translation *translation)
                                        ? border_link(&translation->gateway->border, from.node)
                                        : NULL;
     bool len_counts_cc = link == NULL || nje_presets[link->kind].len_counts_cc;
-    if (hostfiles_split(buf_span(&translation->content), len_counts_cc, &state->files, &err) == -1)
+    if (check_hops(translation, len_counts_cc, &err) == -1 ||
+        hostfiles_split(buf_span(&translation->content), len_counts_cc, &state->files, &err) == -1)
         translation_finish(translation, -1, &err);
     else
         next_file(translation);
