@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SAMPLES = 2000, ROUNDS = 3, FILL_BATCH = 100000, REGISTERED = 200, WARM_UP = 500 };
+enum { SAMPLES = 2000, ROUNDS = 3, FILL_BATCH = 100000, REGISTERED = 200, WARM_UP = 5000 };
 
 static const struct registry_policy policy = { .node = { .text = "MICROSFT" }, .prefix = 'X', .on = true };
 
