@@ -77,6 +77,10 @@ static const struct verb_line lines[] = {
       "the people file and the directory: mistakes, and who would be new, changed or gone", NULL },
     { "people", "load", 0, OPTION_CONFIRM, NULL, NULL, show_people_load, "people load [--confirm]",
       "asks the directory now, and waits for it", NULL },
+    { "proxy", "list", 0, OPTION_AFTER, NULL, NULL, show_proxies, "proxy list [--after NUMBER]",
+      "the people of the people file, and what the rule makes of each", NULL },
+    { "proxy", "generate", 0, OPTION_DRY_RUN | OPTION_RENEW, NULL, NULL, show_generated,
+      "proxy generate [--dry-run] [--renew]", "addresses by rule for those who have none", NULL },
     { "tables", "show", 0, 0, NULL, NULL, show_tables, "tables show",
       "Ovdfile.dat, Route.tbl and the maps as they are in use", NULL },
     { "tables", "reload", 0, OPTION_CONFIRM, NULL, NULL, show_reload, "tables reload [--confirm]",
@@ -211,6 +215,10 @@ static json_t *request_of(const struct command *command, const struct verb_line 
         (void)json_object_set_new(request, "kind", json_string(command->kind));
     if (command_has(command, OPTION_CONFIRM))
         (void)json_object_set_new(request, "confirm", json_true());
+    if (command_has(command, OPTION_DRY_RUN))
+        (void)json_object_set_new(request, "dry_run", json_true());
+    if (command_has(command, OPTION_RENEW))
+        (void)json_object_set_new(request, "renew", json_true());
     if (line->argument != NULL)
         (void)json_object_set_new(request, line->argument, json_string(command->words[at]));
     if (command->count > at + line->arguments)

@@ -13,6 +13,7 @@ struct border border_of(const struct conf *conf, const struct table_set *const *
         .in_body = { .node = conf->connector.node, .user = conf->addressing.in_body_id },
         .dummy = dummy,
         .node = conf->connector.node,
+        .also_nodes = &conf->connector.also_nodes,
         .default_node = conf->connector.default_node,
         .domain = conf->connector.domain,
         .unlisted_are_cms = conf->addressing.unlisted_nodes == CONF_UNLISTED_CMS,
@@ -30,7 +31,8 @@ const struct ovdnode *border_node(const struct border *border, struct name8 node
 bool border_is_ours(const struct border *border, struct name8 node)
 {
     const struct ovdnode *listed = border_node(border, node);
-    return name8_equal(node, border->node) || (listed != NULL && listed->local);
+    return name8_equal(node, border->node) || conf_nodes_has(border->also_nodes, node) ||
+           (listed != NULL && listed->local);
 }
 
 static bool is_the(struct host_address service, struct host_address host)

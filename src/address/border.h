@@ -16,8 +16,9 @@ enum border_service {
 };
 
 struct border {
-    struct name8 node;         /* ours */
-    struct name8 default_node; /* of user@domain */
+    struct name8 node;                   /* ours */
+    const struct conf_nodes *also_nodes; /* ours too; NULL: none */
+    struct name8 default_node;           /* of user@domain */
     const char *domain;
     bool unlisted_are_cms;                         /* nodes that Ovdfile.dat does not list */
     bool allow_unresolved;                         /* else only listed users get mail, and no file is handed on */
@@ -28,7 +29,8 @@ struct border {
 /* Keeps pointers into `conf`, and `tables` (see tables_current), which always shows the current set. */
 struct border border_of(const struct conf *conf, const struct table_set *const *tables);
 
-/* Is this a node of ours: the connector's own, or LOCAL in Ovdfile.dat? Its users are people on the Internet side. */
+/* Is this a node of ours: the connector's own, one of also-nodes, or LOCAL in Ovdfile.dat? Its users are people on the
+ * Internet side. */
 bool border_is_ours(const struct border *border, struct name8 node);
 enum border_service border_service(const struct border *border, struct host_address host);
 /* The link by which a host address is reached. NULL: none, or a node of ours. */

@@ -31,7 +31,8 @@ static void with_tables(const char *ovdfile, const char *routes)
     ovdfile_free(&set.ovdfile);
     routes_free(&set.routes);
     set.has_ovdfile = ovdfile != NULL;
-    if (ovdfile != NULL && ovdfile_parse(span_text(ovdfile), name("MICROSFT"), name(""), &set.ovdfile, &err) == -1)
+    if (ovdfile != NULL &&
+        ovdfile_parse(span_text(ovdfile), name("MICROSFT"), name(""), NULL, &set.ovdfile, &err) == -1)
         fail_msg("%s", err.text);
     if (routes_parse(span_text(routes), links, 2, &set.routes, &err) == -1)
         fail_msg("%s", err.text);

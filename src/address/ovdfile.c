@@ -171,6 +171,21 @@ static int check(const struct ovdfile *file, const char *name, struct name8 own,
     return check_locations(file, name, err);
 }
 
+/* DF-05: hosts look here which nodes they may write to. */
+static int check_also(const struct ovdfile *file, const char *name, const struct conf_nodes *also, struct err *err)
+{
+    for (size_t i = 0; also != NULL && i < also->count; i++) {
+        const struct ovdnode *listed = ovdfile_find(file, also->at[i]);
+        if (listed == NULL || !listed->local)
+            return err_set(
+                err, ERR_CONFIG,
+                "%s has no LOCAL line for %s, which is one of [connector] also-nodes; add \"%s LOCAL\" and its "
+                "location",
+                name, also->at[i].text, also->at[i].text);
+    }
+    return 0;
+}
+
 static int add(struct ovdfile *file, size_t *room, const struct tabletext *table, struct err *err)
 {
     if (file->count == OVDFILE_NODES_MAX)
@@ -185,7 +200,8 @@ static int add(struct ovdfile *file, size_t *room, const struct tabletext *table
     return take_line(table, &file->nodes[file->count++], err);
 }
 
-int ovdfile_parse(struct span text, struct name8 own, struct name8 location, struct ovdfile *file_r, struct err *err)
+int ovdfile_parse(struct span text, struct name8 own, struct name8 location, const struct conf_nodes *also,
+                  struct ovdfile *file_r, struct err *err)
 {
     struct tabletext table = tabletext_of("Ovdfile.dat", text);
     struct err failure = ERR_CLEAR;
@@ -199,6 +215,8 @@ int ovdfile_parse(struct span text, struct name8 own, struct name8 location, str
         qsort(file_r->nodes, file_r->count, sizeof file_r->nodes[0], by_node);
     if (more == 0)
         more = check(file_r, table.name, own, location, &failure);
+    if (more == 0)
+        more = check_also(file_r, table.name, also, &failure);
     if (more == -1) {
         ovdfile_free(file_r);
         if (err != NULL)

@@ -8,6 +8,7 @@
 #define OVVM_ADDRESS_OVDFILE_H
 
 #include "address/hostaddress.h"
+#include "base/conf.h"
 
 enum { OVDFILE_NODES_MAX = 20000, OVDFILE_PAGE_SIZE = 16 };
 
@@ -41,10 +42,11 @@ struct ovdfile {
     size_t count;
 };
 
-/* Reads the whole table for our node `own` with our `location` (may be empty). -1 CONFIG naming the line and the
- * remedy; *file_r is empty then. Refused: the shipped sample, a node or location given twice, no LOCAL line for our
- * node. */
-int ovdfile_parse(struct span text, struct name8 own, struct name8 location, struct ovdfile *file_r, struct err *err);
+/* Reads the whole table for our node `own` with our `location` (may be empty), and our further nodes `also` (NULL:
+ * none). -1 CONFIG naming the line and the remedy; *file_r is empty then. Refused: the shipped sample, a node or
+ * location given twice, no LOCAL line for a node of ours. */
+int ovdfile_parse(struct span text, struct name8 own, struct name8 location, const struct conf_nodes *also,
+                  struct ovdfile *file_r, struct err *err);
 void ovdfile_free(struct ovdfile *file);
 /* NULL: not listed. */
 const struct ovdnode *ovdfile_find(const struct ovdfile *file, struct name8 node);

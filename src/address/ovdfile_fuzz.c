@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t size)
     struct ovdfile file;
     struct err err = ERR_CLEAR;
     struct name8 own = { .text = "MICROSFT" };
-    int result = ovdfile_parse(span_of(at, size), own, (struct name8){ .text = "" }, &file, &err);
+    int result = ovdfile_parse(span_of(at, size), own, (struct name8){ .text = "" }, NULL, &file, &err);
     if ((result == -1) != (err.id != ERR_NONE) || (result == -1 && file.count > 0))
         abort();
     if (result == 0 && !ovdfile_find(&file, own)->local)

@@ -28,7 +28,7 @@ static void lines_are_read(void **state)
                                "BRANCH LOCAL MSB"; /* no line end */
     struct ovdfile file;
     struct err err = ERR_CLEAR;
-    if (ovdfile_parse(SPAN_LITERAL(text), name("MICROSFT"), name("MSX"), &file, &err) == -1)
+    if (ovdfile_parse(SPAN_LITERAL(text), name("MICROSFT"), name("MSX"), NULL, &file, &err) == -1)
         fail_msg("%s", err.text);
     assert_int_equal(file.count, 5);
     const struct ovdnode *node = ovdfile_find(&file, name("MAPLEC1"));
@@ -48,6 +48,25 @@ static void lines_are_read(void **state)
     assert_true(ovdfile_find(&file, name("BRANCH"))->local);
     assert_null(ovdfile_find(&file, name("ASH")));
     ovdfile_free(&file);
+}
+
+/* DF-05 */
+static void each_node_of_ours_must_be_listed(void **state)
+{
+    (void)state;
+    struct name8 branches[] = { name("BRANCH") };
+    struct conf_nodes also = { .at = branches, .count = 1 };
+    struct ovdfile file;
+    struct err err = ERR_CLEAR;
+    assert_int_equal(ovdfile_parse(SPAN_LITERAL("MICROSFT LOCAL MSX\nBRANCH LOCAL MSB\n"), name("MICROSFT"), name(""),
+                                   &also, &file, &err),
+                     0);
+    ovdfile_free(&file);
+    assert_int_equal(
+        ovdfile_parse(SPAN_LITERAL("MICROSFT LOCAL MSX\n"), name("MICROSFT"), name(""), &also, &file, &err), -1);
+    assert_string_equal(err.text,
+                        "Ovdfile.dat has no LOCAL line for BRANCH, which is one of [connector] also-nodes; add "
+                        "\"BRANCH LOCAL\" and its location");
 }
 
 static void mistakes_name_their_line(void **state)
@@ -90,7 +109,7 @@ static void mistakes_name_their_line(void **state)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct ovdfile file;
         struct err err = ERR_CLEAR;
-        assert_int_equal(ovdfile_parse(span_text(all[i].text), name("MICROSFT"), name("MSX"), &file, &err), -1);
+        assert_int_equal(ovdfile_parse(span_text(all[i].text), name("MICROSFT"), name("MSX"), NULL, &file, &err), -1);
         assert_string_equal(err.text, all[i].said);
         assert_int_equal(err.id, ERR_CONFIG);
         assert_int_equal(file.count, 0);
@@ -102,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_read),
+        cmocka_unit_test(each_node_of_ours_must_be_listed),
         cmocka_unit_test(mistakes_name_their_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

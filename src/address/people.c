@@ -65,7 +65,7 @@ static bool is_local(const struct people_site *site, struct span domain)
 static bool is_our_node(const struct people_site *site, struct name8 node)
 {
     const struct ovdnode *listed = site->ovd != NULL ? ovdfile_find(site->ovd, node) : NULL;
-    return name8_equal(node, site->node) || (listed != NULL && listed->local);
+    return name8_equal(node, site->node) || conf_nodes_has(site->also_nodes, node) || (listed != NULL && listed->local);
 }
 
 static int keep_host(struct reading *reading, struct host_address host, struct people_row *row, struct err *err)
@@ -88,12 +88,20 @@ static int take_host(struct reading *reading, struct span text, struct people_ro
 {
     struct host_address host = { .node = reading->site->node };
     struct err why = ERR_CLEAR;
+    const struct people *people = reading->people;
     bool bare = span_find(text, '(') == text.size;
-    if ((bare ? name8_parse(text, "user id", &host.user, &why) : host_address_parse(text, &host, &why)) == -1)
+    bool by_rule = text.size > 2 && text.at[text.size - 2] == '(' && text.at[text.size - 1] == ')';
+    if ((by_rule ? name8_parse(span_slice(text, 0, text.size - 2), "node", &host.node, &why)
+         : bare  ? name8_parse(text, "user id", &host.user, &why)
+                 : host_address_parse(text, &host, &why)) == -1)
         return wrong(reading, err, "%s", why.text);
     if (!is_our_node(reading->site, host.node))
         return wrong(reading, err, "%s is not at a node of this connector; its people are at %s",
                      host_address_text(host).text, reading->site->node.text);
+    for (unsigned i = 0; by_rule && i < row->host_count; i++)
+        if (name8_empty(people->hosts[row->hosts + i].user) &&
+            name8_equal(people->hosts[row->hosts + i].node, host.node))
+            return wrong(reading, err, "%s() stands twice; a rule gives one address", host.node.text);
     if (userid_is_reserved(host.user))
         return wrong(reading, err, "%s is a reserved name; choose another", host.user.text);
     if (row->host_count == PEOPLE_HOSTS_MAX)
@@ -287,8 +295,9 @@ static int check_hosts(struct reading *reading, struct err *err)
         return no_memory(err);
     for (size_t i = 0; i < people->count; i++)
         for (unsigned n = 0; n < people->rows[i].host_count; n++)
-            all[count++] =
-                (struct host_line){ .host = people->hosts[people->rows[i].hosts + n], .row = &people->rows[i] };
+            if (!name8_empty(people->hosts[people->rows[i].hosts + n].user))
+                all[count++] =
+                    (struct host_line){ .host = people->hosts[people->rows[i].hosts + n], .row = &people->rows[i] };
     qsort(all, count, sizeof all[0], by_host);
     for (size_t i = 1; i < count && result == 0; i++)
         if (name8_equal(all[i].host.node, all[i - 1].host.node) &&

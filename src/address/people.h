@@ -3,8 +3,9 @@
  *
  * CSV as in RFC 4180, UTF-8: address, full name, and any number of columns with host addresses, each NODE(USER) or only
  * USER; several may stand in one column with blanks or semicolons between. The first host address is the one that is
- * shown, the others are accepted. Empty lines and lines that begin with `#` or `;` are passed over, and so is a first
- * line whose first column is `address`. Who has no host address here gets one by rule.
+ * shown, the others are accepted; NODE() stands for one by the rule of that node. Empty lines and lines that begin with
+ * `#` or `;` are passed over, and so is a first line whose first column is `address`. Who has no host address here gets
+ * one by rule.
  */
 #ifndef OVVM_ADDRESS_PEOPLE_H
 #define OVVM_ADDRESS_PEOPLE_H
@@ -32,7 +33,7 @@ struct people {
     struct buf texts;
     struct people_row *rows; /* in the order of the text */
     size_t count;
-    struct host_address *hosts;
+    struct host_address *hosts; /* an empty user: by rule */
     size_t host_count;
     struct people_row **sorted; /* by address */
     size_t problem_count;       /* what was forgiven */
@@ -41,10 +42,11 @@ struct people {
 
 /* What the rows are checked against. */
 struct people_site {
-    struct name8 node;         /* of a host address without one */
-    const struct ovdfile *ovd; /* NULL, or: further nodes of ours */
-    const char *local_domains; /* NULL: any; else with one blank between */
-    const char *name;          /* of the text, for errors; NULL: people.csv */
+    struct name8 node;                   /* of a host address without one */
+    const struct conf_nodes *also_nodes; /* NULL, or: further nodes of ours */
+    const struct ovdfile *ovd;           /* NULL, or: more of them */
+    const char *local_domains;           /* NULL: any; else with one blank between */
+    const char *name;                    /* of the text, for errors; NULL: people.csv */
     /* The text is a directory's: what is wrong is passed over and counted, and only the third column of a row has an
      * address that is to be shown. */
     bool forgiving;

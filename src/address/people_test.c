@@ -15,7 +15,11 @@
 
 #define NOW INT64_C(1790000000000000)
 
-static const struct people_site site = { .node = { .text = "MICROSFT" }, .local_domains = "example.org example.net" };
+static struct name8 branches[] = { { "BRANCH" }, { "OTHER" } };
+static const struct conf_nodes also_nodes = { .at = branches, .count = 2 };
+static const struct people_site site = { .node = { .text = "MICROSFT" },
+                                         .also_nodes = &also_nodes,
+                                         .local_domains = "example.org example.net" };
 
 /* --- the file --- */
 
@@ -75,6 +79,9 @@ static void mistakes_name_their_line(void **state)
           "people.csv line 2: MICROSFT(AL) stands on line 1 already; a host address has one owner" },
         { "a@example.org\nb@example.org\na@EXAMPLE.org\n",
           "people.csv line 3: a@example.org stands on line 1 already" },
+        { "a@example.org,A,BRANCH() BRANCH()\n", "people.csv line 1: BRANCH() stands twice; a rule gives one address" },
+        { "a@example.org,A,OAK()\n",
+          "people.csv line 1: OAK() is not at a node of this connector; its people are at MICROSFT" },
         { "a@example.org,,,,,,,,,,,,,,,,\n", "people.csv line 1: more than 16 columns" },
         { ",A\n", "people.csv line 1: \"\": the address has no @" },
     };
@@ -131,22 +138,26 @@ static const struct registry_policy policy = { .node = { .text = "MICROSFT" }, .
 static size_t given; /* host addresses by the last load */
 
 static enum person_source source = PERSON_LISTED;
+static enum generation generation = GENERATE_MISSING;
+static int64_t load_at_us = NOW;
 
 static int load_with(struct db *db, const char *text, const char *rule_text, bool confirmed,
                      struct people_changes *changes_r, struct err *err)
 {
     struct people people;
-    struct rule rule;
-    assert_int_equal(rule_parse(span_text(rule_text), &rule, NULL), 0);
+    struct rules rules;
+    assert_int_equal(rules_parse(span_text(rule_text), &rules, NULL), 0);
     if (people_parse(span_text(text), &site, &people, err) == -1)
         fail_msg("%s", err->text);
     struct peopleload load = { .people = &people,
                                .source = source,
-                               .rule = &rule,
+                               .rules = &rules,
+                               .generation = generation,
+                               .reuse_after_us = 30 * CLOCK_DAY,
                                .policy = policy,
                                .removal_percent = 10,
                                .confirmed = confirmed,
-                               .now_us = NOW };
+                               .now_us = load_at_us };
     struct peopleload_gifts gifts = { .at = calloc(people.count + people.host_count + 1, sizeof gifts.at[0]) };
     assert_non_null(gifts.at);
     assert_int_equal(db_begin(db, NULL), 0);
@@ -325,6 +336,115 @@ static void five_thousand_people_with_one_alias(void **state)
     place_remove(&place);
 }
 
+static void fail_unless_loaded(struct db *db, const char *text, const char *rule)
+{
+    struct people_changes changes;
+    struct err err = ERR_CLEAR;
+    if (load_with(db, text, rule, false, &changes, &err) == -1)
+        fail_msg("%s", err.text);
+}
+
+/* PX-07 */
+static void another_rule_makes_new_addresses_where_that_is_asked_for(void **state)
+{
+    (void)state;
+    struct place place = place_new();
+    static const char text[] = "alice@example.org,Alice Longname\nbob@example.org,Bob Short,BOSS\n";
+    fail_unless_loaded(place.db, text, "MICROSFT(&m)");
+    generation = GENERATE_RENEW;
+    fail_unless_loaded(place.db, text, "MICROSFT(&s&g1)");
+    assert_int_equal(given, 1);
+    shows(place.db, "alice@example.org", "LONGNAME");
+    owner_is(place.db, "MICROSFT(ALICE)", "alice@example.org"); /* what host users have noted still arrives */
+    shows(place.db, "bob@example.org", "BOSS");                 /* an operator's word stands */
+    fail_unless_loaded(place.db, text, "MICROSFT(&s&g1)");
+    assert_int_equal(given, 0);
+    fail_unless_loaded(place.db, text, "MICROSFT(&m)"); /* back: the old one again, no third */
+    assert_int_equal(given, 0);
+    shows(place.db, "alice@example.org", "ALICE");
+    generation = GENERATE_MISSING;
+    fail_unless_loaded(place.db, text, "MICROSFT(&g3)");
+    shows(place.db, "alice@example.org", "ALICE");
+    place_remove(&place);
+}
+
+/* PX-06, PX-10: people come without addresses, and a later run gives them theirs. */
+static void a_later_run_catches_up(void **state)
+{
+    (void)state;
+    struct place place = place_new();
+    struct buf all = { 0 };
+    int64_t count = 0;
+    for (int i = 0; i < 100; i++)
+        buf_printf(&all, "p%d@example.org,Person %d\n", i, i);
+    buf_add_u8(&all, 0);
+    generation = GENERATE_NONE;
+    load(place.db, (const char *)all.at, 100, 0, 0);
+    assert_int_equal(given, 0);
+    load(place.db, (const char *)all.at, 0, 0, 0); /* nothing is missing that should be there */
+    shows(place.db, "p7@example.org", "X0000001"); /* wrote meanwhile */
+    generation = GENERATE_MISSING;
+    load(place.db, (const char *)all.at, 0, 100, 0);
+    assert_int_equal(given, 100);
+    assert_int_equal(
+        db_one_int(place.db, &count, NULL, "SELECT count(*) FROM host_address WHERE kind = 1 AND main = 1", ""), 1);
+    assert_int_equal(count, 100);
+    shows(place.db, "p7@example.org", "P7");
+    owner_is(place.db, "MICROSFT(X0000001)", "p7@example.org");
+    buf_free(&all);
+    place_remove(&place);
+}
+
+/* PX-08 */
+static void each_node_has_its_rule(void **state)
+{
+    (void)state;
+    struct place place = place_new();
+    static const char rules[] = "MICROSFT(&m) BRANCH(&s&g1)";
+    static const char text[] = "alice@example.org,Alice Longname,BRANCH()\n"
+                               "bob@example.org,Bob Short\n"
+                               "carol@example.org,Carol Quick,MICROSFT() BRANCH() OTHER()\n"
+                               "--@example.org,,BRANCH()\n";
+    fail_unless_loaded(place.db, text, rules);
+    assert_int_equal(given, 6);
+    struct registry_answer alice = resolve(place.db, "alice@example.org");
+    assert_string_equal(host_address_text(alice.host).text, "BRANCH(LONGNAME)");
+    shows(place.db, "bob@example.org", "BOB");
+    shows(place.db, "carol@example.org", "CAROL");
+    owner_is(place.db, "BRANCH(QUICKC)", "carol@example.org");
+    owner_is(place.db, "OTHER(CAROL)", "carol@example.org"); /* a node without a rule has (&m) */
+    owner_is(place.db, "BRANCH(X0000001)", "--@example.org");
+    shows(place.db, "outsider@example.com", "X0000001"); /* numbers of its own */
+    load(place.db, text, 0, 0, 0);
+    assert_int_equal(given, 0);
+    place_remove(&place);
+}
+
+/* PX-09 */
+static void a_retired_address_comes_back_to_its_person_alone_and_not_at_once(void **state)
+{
+    (void)state;
+    struct place place = place_new();
+    static const char text[] = "alice@example.org,Alice\n";
+    static const char both[] = "alice@example.org,Alice\nalice@example.net,Alice\n";
+    struct host_address host;
+    assert_int_equal(host_address_parse(SPAN_LITERAL("MICROSFT(ALICE)"), &host, NULL), 0);
+    load(place.db, text, 1, 0, 0);
+    assert_int_equal(registry_retire(place.db, host, NOW, NULL), 0);
+    load_at_us = NOW + 30 * CLOCK_DAY - 1;
+    fail_unless_loaded(place.db, both, "MICROSFT(&m)");
+    shows(place.db, "alice@example.org", "ALICE2");
+    shows(place.db, "alice@example.net", "ALICE3");
+    assert_int_equal(host_address_parse(SPAN_LITERAL("MICROSFT(ALICE2)"), &host, NULL), 0);
+    assert_int_equal(registry_retire(place.db, host, load_at_us, NULL), 0);
+    load_at_us++;
+    fail_unless_loaded(place.db, both, "MICROSFT(&m)");
+    shows(place.db, "alice@example.org", "ALICE");
+    shows(place.db, "alice@example.net", "ALICE3");
+    load_at_us = NOW;
+    place_remove(&place);
+}
+
 /* Random files, senders, operators, rollbacks and restarts: whoever owned an address once owns it at the end. */
 static void whatever_is_loaded_no_address_changes_hands(void **state)
 {
@@ -457,6 +577,10 @@ int main(void)
         cmocka_unit_test(an_address_of_somebody_else_refuses_the_file),
         cmocka_unit_test(a_file_cut_short_unlists_nobody),
         cmocka_unit_test(five_thousand_people_with_one_alias),
+        cmocka_unit_test(another_rule_makes_new_addresses_where_that_is_asked_for),
+        cmocka_unit_test(a_later_run_catches_up),
+        cmocka_unit_test(each_node_has_its_rule),
+        cmocka_unit_test(a_retired_address_comes_back_to_its_person_alone_and_not_at_once),
         cmocka_unit_test(whatever_is_loaded_no_address_changes_hands),
         cmocka_unit_test(a_directory_is_forgiven),
         cmocka_unit_test(the_file_and_the_directory),

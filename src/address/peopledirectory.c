@@ -26,7 +26,7 @@ struct people_directory {
     /* the load under way: a ledger thread's while at_ledger */
     struct buf rows;
     struct ovdfile own; /* only our nodes: the tables may be read anew meanwhile */
-    struct rule rule;
+    struct rules rules;
     struct people people;
     struct peopleload load;
     struct people_changes found;
@@ -145,6 +145,7 @@ static int compare_work(struct db *db, void *arg, struct err *err)
     struct people_directory *directory = arg;
     const struct conf_connector *connector = &directory->options.conf->connector;
     struct people_site site = { .node = connector->node,
+                                .also_nodes = &connector->also_nodes,
                                 .ovd = &directory->own,
                                 .local_domains = connector->local_domains,
                                 .name = "the directory's answer",
@@ -209,10 +210,12 @@ static void fetched(void *arg, struct span rows, size_t count, const struct err 
         finish(directory, &failure);
         return;
     }
-    directory->rule = (*directory->options.tables)->rule;
+    directory->rules = (*directory->options.tables)->rules;
     directory->load = (struct peopleload){ .people = &directory->people,
                                            .source = PERSON_DIRECTORY,
-                                           .rule = &directory->rule,
+                                           .rules = &directory->rules,
+                                           .generation = GENERATE_MISSING,
+                                           .reuse_after_us = directory->options.conf->addressing.reuse_after_us,
                                            .policy = *registry_policy(directory->options.registry),
                                            .removal_percent = directory->options.conf->addressing.people_removal_limit,
                                            .confirmed = directory->how.confirmed,

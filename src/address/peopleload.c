@@ -2,6 +2,8 @@
  * all of it is one job, so that no letter sees half of it. */
 #include "address/peopleload.h"
 
+#include "address/userid.h"
+
 #include <stdio.h>
 
 enum { PAGE = 200 };
@@ -67,6 +69,89 @@ static int find_gone(struct db *db, const struct peopleload *load, bool mark, st
     return 0;
 }
 
+/* --- by rule --- */
+
+/* What a person has that may do instead of a new address by rule. */
+struct held {
+    struct name8 node;
+    struct span stem;
+    char prefix;
+    int64_t retired_before_us;
+    bool has_shown, has_fitting, has_latest, has_retired;
+    struct person_host shown, fitting, latest, retired;
+};
+
+static bool look_at_host(void *arg, const struct person_host *host)
+{
+    struct held *held = arg;
+    bool fits = userid_fits(held->stem, host->user, held->prefix);
+    bool by_rule = host->kind == HOST_BY_RULE || (fits && host->kind == HOST_BY_NUMBER && held->stem.size == 0);
+    if (host->main) {
+        held->shown = *host;
+        held->has_shown = true;
+    }
+    if (!name8_equal(host->node, held->node))
+        return true;
+    if (by_rule && fits && !held->has_fitting) {
+        held->fitting = *host;
+        held->has_fitting = true;
+    }
+    if (by_rule && (!held->has_latest || host->made_us > held->latest.made_us)) {
+        held->latest = *host;
+        held->has_latest = true;
+    }
+    if (host->kind == HOST_RETIRED && fits && held->stem.size > 0 && host->kind_us <= held->retired_before_us &&
+        !held->has_retired) {
+        held->retired = *host;
+        held->has_retired = true;
+    }
+    return true;
+}
+
+enum choice { CHOICE_KEEP, CHOICE_REVIVE, CHOICE_MAKE, CHOICE_LATER };
+
+/* What becomes of a wish for an address by the rule of `node`; `implied`: the file names no host address at all, and
+ * then one that an operator gave does as well. host_r: the one to keep or revive. */
+static int choose(struct db *db, const struct peopleload *load, int64_t person, struct held *held, bool implied,
+                  enum choice *choice_r, struct person_host *host_r, struct err *err)
+{
+    if (person != 0 && person_hosts(db, person, look_at_host, held, err) == -1)
+        return -1;
+    bool shown_here = held->has_shown && name8_equal(held->shown.node, held->node);
+    *choice_r = CHOICE_KEEP;
+    if (implied && held->has_shown && held->shown.kind == HOST_BY_OPERATOR)
+        *host_r = held->shown;
+    else if (load->generation != GENERATE_RENEW && shown_here && held->shown.kind == HOST_BY_RULE)
+        *host_r = held->shown;
+    else if (held->has_fitting)
+        *host_r = held->fitting;
+    else if (load->generation != GENERATE_RENEW && held->has_latest)
+        *host_r = held->latest;
+    else if (load->generation == GENERATE_NONE)
+        *choice_r = CHOICE_LATER;
+    else if (held->has_retired)
+        *choice_r = CHOICE_REVIVE;
+    else
+        *choice_r = CHOICE_MAKE;
+    if (*choice_r == CHOICE_REVIVE)
+        *host_r = held->retired;
+    return 0;
+}
+
+static int begin_held(const struct peopleload *load, const struct people_row *row, struct name8 node, struct buf *stem,
+                      struct held *held_r, struct err *err)
+{
+    struct mailkey key;
+    struct rule rule = rules_of(load->rules, node);
+    (void)snprintf(key.text, sizeof key.text, "%s", people_address(load->people, row));
+    rule_apply(&rule, mailkey_local(&key), span_text(people_name(load->people, row)), stem);
+    *held_r = (struct held){ .node = node,
+                             .stem = userid_stem(buf_span(stem)),
+                             .prefix = load->policy.prefix,
+                             .retired_before_us = load->now_us - load->reuse_after_us };
+    return stem->failed ? err_set(err, ERR_NO_MEMORY, "out of memory for an address") : 0;
+}
+
 /* --- comparing --- */
 
 static int at_row(const struct peopleload *load, const struct people_row *row, struct err *err)
@@ -94,27 +179,73 @@ static int may_have(struct db *db, const struct peopleload *load, struct host_ad
     return -1;
 }
 
+/* The host addresses of the row that the person may have, an empty user for one by rule. A row that has none stands for
+ * one by the rule of the connector's node. */
+struct wishes {
+    struct host_address at[PEOPLE_HOSTS_MAX];
+    unsigned count;
+    bool implied;     /* that one */
+    bool first_shown; /* the first must be the one that is shown */
+};
+
+static int find_wishes(struct db *db, const struct peopleload *load, const struct people_row *row, int64_t person,
+                       struct wishes *wishes_r, struct err *err)
+{
+    *wishes_r = (struct wishes){ .count = 0 };
+    for (unsigned i = 0; i < row->host_count; i++) {
+        struct host_address host = load->people->hosts[row->hosts + i];
+        int mine = name8_empty(host.user) ? 1 : may_have(db, load, host, person, err);
+        if (mine == -1)
+            return -1;
+        if (mine == 1)
+            wishes_r->at[wishes_r->count++] = host;
+    }
+    wishes_r->implied = wishes_r->count == 0;
+    if (wishes_r->implied)
+        wishes_r->at[wishes_r->count++] = (struct host_address){ .node = load->policy.node };
+    wishes_r->first_shown = wishes_r->implied || row->first_is_shown;
+    return 0;
+}
+
+/* 1: the i-th of the wishes is not as it should be. */
+static int wish_differs(struct db *db, const struct peopleload *load, const struct people_row *row, int64_t person,
+                        const struct wishes *wishes, unsigned i, struct err *err)
+{
+    struct host_address host = wishes->at[i];
+    bool shown = i == 0 && wishes->first_shown;
+    struct person_host found;
+    if (!name8_empty(host.user)) {
+        int is_there = person_host_find(db, host.node, host.user, &found, err);
+        return is_there == -1 ? -1 : is_there == 0 || found.kind == HOST_RETIRED || (shown && !found.main);
+    }
+    struct buf stem = { 0 };
+    struct held held;
+    enum choice choice = CHOICE_KEEP;
+    int result = begin_held(load, row, host.node, &stem, &held, err);
+    if (result == 0)
+        result = choose(db, load, person, &held, wishes->implied, &choice, &found, err);
+    buf_free(&stem);
+    if (result == -1)
+        return -1;
+    return choice == CHOICE_MAKE || choice == CHOICE_REVIVE || (choice == CHOICE_KEEP && shown && !found.main);
+}
+
 /* 1: the row changes something for a person who is listed already, 0: not. */
 static int differs(struct db *db, const struct peopleload *load, const struct people_row *row,
                    const struct person *person, struct err *err)
 {
+    struct wishes wishes;
     struct person_host shown;
     if (person->source != load->source ||
         strncmp(people_name(load->people, row), person->name, PERSON_NAME_SIZE - 1) != 0)
         return 1;
-    if (person_main(db, person->key, &shown, err) == -1)
-        return -1;
-    for (unsigned i = 0; i < row->host_count; i++) {
-        struct host_address host = load->people->hosts[row->hosts + i];
-        struct person_host held;
-        int mine = may_have(db, load, host, person->key, err);
-        int found = mine == 1 ? person_host_find(db, host.node, host.user, &held, err) : mine;
-        if (found == -1)
-            return -1;
-        if (mine == 1 && (found == 0 || held.kind == HOST_RETIRED || (i == 0 && row->first_is_shown && !held.main)))
-            return 1;
-    }
-    return shown.person == 0;
+    int result = find_wishes(db, load, row, person->key, &wishes, err);
+    for (unsigned i = 0; i < wishes.count && result == 0; i++)
+        result = wish_differs(db, load, row, person->key, &wishes, i, err);
+    if (result != 0 || wishes.first_shown)
+        return result;
+    int found = person_main(db, person->key, &shown, err);
+    return found == -1 ? -1 : found == 0;
 }
 
 /* Whether the file says already who this is: then the directory says nothing. */
@@ -135,7 +266,7 @@ static int compare_row(struct db *db, const struct peopleload *load, const struc
         return 0;
     for (unsigned i = 0; i < row->host_count; i++) {
         struct host_address host = load->people->hosts[row->hosts + i];
-        int mine = may_have(db, load, host, person.key, err);
+        int mine = name8_empty(host.user) ? 1 : may_have(db, load, host, person.key, err);
         if (mine == -1)
             return at_row(load, row, err);
         if (mine == 0) {
@@ -199,79 +330,72 @@ static void note(struct peopleload_gifts *gifts, const struct peopleload *load, 
     };
 }
 
-static int give_hosts(struct db *db, const struct peopleload *load, const struct people_row *row, int64_t person,
-                      struct peopleload_gifts *gifts, struct err *err)
+/* As the file gives it: for good. */
+static int give_this(struct db *db, const struct peopleload *load, const struct people_row *row, int64_t person,
+                     struct host_address host, struct peopleload_gifts *gifts, struct err *err)
 {
-    for (unsigned i = 0; i < row->host_count; i++) {
-        struct host_address host = load->people->hosts[row->hosts + i];
-        struct person_host held;
-        int mine = may_have(db, load, host, person, err);
-        if (mine == -1)
-            return -1;
-        if (mine == 0)
-            continue;
-        int added = person_host_add(db, host.node, host.user, person, HOST_BY_OPERATOR, load->now_us, err);
-        if (added == 0) {
-            added = person_host_find(db, host.node, host.user, &held, err);
-            if (added == 1 && held.person != person)
-                return err_set(err, ERR_REFUSED, "%s is another's", host_address_text(host).text);
-            if (added == 1 && held.kind == HOST_RETIRED &&
-                person_host_set_kind(db, host.node, host.user, HOST_BY_OPERATOR, err) == -1)
-                return -1;
-        } else if (added == 1)
-            note(gifts, load, row, person, host, HOST_BY_OPERATOR);
-        if (added == -1)
-            return -1;
-    }
+    struct person_host held;
+    int added = person_host_add(db, host.node, host.user, person, HOST_BY_OPERATOR, load->now_us, err);
+    if (added == 1)
+        note(gifts, load, row, person, host, HOST_BY_OPERATOR);
+    if (added != 0)
+        return added == 1 ? 0 : -1;
+    added = person_host_find(db, host.node, host.user, &held, err);
+    if (added == 1 && held.person != person)
+        return err_set(err, ERR_REFUSED, "%s is another's", host_address_text(host).text);
+    if (added == 1 && held.kind == HOST_RETIRED)
+        return person_host_set_kind(db, host.node, host.user, HOST_BY_OPERATOR, load->now_us, err);
+    return added == -1 ? -1 : 0;
+}
+
+/* By the rule of the node. host_r->user stays empty where that is for later. */
+static int give_by_rule(struct db *db, const struct peopleload *load, const struct people_row *row, int64_t person,
+                        bool implied, struct host_address *host_r, struct peopleload_gifts *gifts, struct err *err)
+{
+    struct buf stem = { 0 };
+    struct held held;
+    struct person_host found = { .person = 0 };
+    enum choice choice = CHOICE_LATER;
+    struct name8 node = host_r->node;
+    int result = begin_held(load, row, node, &stem, &held, err);
+    if (result == 0)
+        result = choose(db, load, person, &held, implied, &choice, &found, err);
+    if (result == 0 && choice == CHOICE_REVIVE)
+        result = person_host_set_kind(db, found.node, found.user, HOST_BY_RULE, load->now_us, err);
+    if (result == 0 && choice == CHOICE_MAKE)
+        result =
+            registry_make(db, &load->policy, node, held.stem, person, HOST_BY_RULE, load->now_us, &found.user, err);
+    buf_free(&stem);
+    if (result == -1 || choice == CHOICE_LATER)
+        return result;
+    *host_r = (struct host_address){ .node = choice == CHOICE_MAKE ? node : found.node, .user = found.user };
+    if (choice == CHOICE_MAKE || choice == CHOICE_REVIVE)
+        note(gifts, load, row, person, *host_r,
+             userid_is_number(found.user, load->policy.prefix) ? HOST_BY_NUMBER : HOST_BY_RULE);
     return 0;
 }
 
-/* The one that is shown: the first, if that is said; else whichever of them is shown already, or else the first that is
- * theirs. 1: there is one; 0: none of the row's is theirs. */
-static int choose_shown(struct db *db, const struct peopleload *load, const struct people_row *row, int64_t person,
-                        struct err *err)
+/* Gives what is wished and shows the first; where it need not be that one, whichever of them is shown already stays. */
+static int give_hosts(struct db *db, const struct peopleload *load, const struct people_row *row, int64_t person,
+                      struct peopleload_gifts *gifts, struct err *err)
 {
-    struct person_host held;
-    const struct host_address *chosen = NULL;
-    for (unsigned i = 0; i < row->host_count; i++) {
-        const struct host_address *host = &load->people->hosts[row->hosts + i];
-        int found = person_host_find(db, host->node, host->user, &held, err);
-        if (found == -1)
+    struct wishes wishes;
+    struct person_host shown;
+    struct host_address chosen = { .node = { .text = "" } };
+    int found = person_main(db, person, &shown, err);
+    if (found == -1 || find_wishes(db, load, row, person, &wishes, err) == -1)
+        return -1;
+    for (unsigned i = 0; i < wishes.count; i++) {
+        struct host_address host = wishes.at[i];
+        int result = name8_empty(host.user) ? give_by_rule(db, load, row, person, wishes.implied, &host, gifts, err)
+                                            : give_this(db, load, row, person, host, gifts, err);
+        if (result == -1)
             return -1;
-        if (found == 1 && held.person == person && (chosen == NULL || (held.main && !row->first_is_shown)))
+        bool is_shown = found == 1 && name8_equal(shown.node, host.node) && name8_equal(shown.user, host.user);
+        if (!name8_empty(host.user) && (name8_empty(chosen.user) || (is_shown && !wishes.first_shown)))
             chosen = host;
     }
-    if (chosen == NULL)
-        return 0;
-    return person_set_main(db, person, chosen->node, chosen->user, err) == -1 ? -1 : 1;
-}
-
-/* By rule, once: for a person who has no address but those that any sender gets. */
-static int give_by_rule(struct db *db, const struct peopleload *load, const struct people_row *row, int64_t person,
-                        struct peopleload_gifts *gifts, struct err *err)
-{
-    struct person_host host;
-    struct mailkey key;
-    struct buf stem = { 0 };
-    int found = person_main(db, person, &host, err);
-    if (found == -1 || (found == 1 && (host.kind == HOST_BY_RULE || host.kind == HOST_BY_OPERATOR)))
-        return found == -1 ? -1 : 0;
-    found = person_has(db, person, 1U << HOST_BY_RULE, &host, err);
-    if (found == -1)
-        return -1;
-    if (found == 1)
-        return person_set_main(db, person, host.node, host.user, err);
-    (void)snprintf(key.text, sizeof key.text, "%s", people_address(load->people, row));
-    rule_apply(load->rule, mailkey_local(&key), span_text(people_name(load->people, row)), &stem);
-    struct name8 user;
-    int result = stem.failed ? err_set(err, ERR_NO_MEMORY, "out of memory for an address")
-                             : registry_make(db, &load->policy, load->rule->node, buf_span(&stem), person, HOST_BY_RULE,
-                                             load->now_us, &user, err);
-    buf_free(&stem);
-    if (result == -1)
-        return -1;
-    note(gifts, load, row, person, (struct host_address){ .node = load->rule->node, .user = user }, HOST_BY_RULE);
-    return person_set_main(db, person, load->rule->node, user, err);
+    return name8_empty(chosen.user) ? 0 : person_set_main(db, person, chosen.node, chosen.user, err);
 }
 
 static int apply_row(struct db *db, const struct peopleload *load, const struct people_row *row,
@@ -293,10 +417,7 @@ static int apply_row(struct db *db, const struct peopleload *load, const struct 
         return -1;
     if (found == 1 && person_set(db, person.key, name, load->source, err) == -1)
         return -1;
-    if (give_hosts(db, load, row, person.key, gifts, err) == -1)
-        return -1;
-    int shown = choose_shown(db, load, row, person.key, err);
-    return shown != 0 ? (shown == -1 ? -1 : 0) : give_by_rule(db, load, row, person.key, gifts, err);
+    return give_hosts(db, load, row, person.key, gifts, err);
 }
 
 int peopleload_apply(struct db *db, const struct peopleload *load, struct people_changes *changes_r,

@@ -3,7 +3,8 @@
  * Whoever is new in the file gets a host address: the first one given there, else one by rule. Whoever is in it already
  * keeps what they have; host addresses that are no longer given there stay accepted. Who is no longer in the file keeps
  * all addresses too, and mail to them goes on to the person's mail system. The two sources are loaded apart and do not
- * unlist each other's people; who stands in both is the file's.
+ * unlist each other's people; who stands in both is the file's. Another rule makes new addresses for those who have one
+ * only where that is asked for, and then the old ones stay accepted (PX-07).
  */
 #ifndef OVVM_ADDRESS_PEOPLELOAD_H
 #define OVVM_ADDRESS_PEOPLELOAD_H
@@ -17,10 +18,19 @@ enum {
     PEOPLE_CHANGES_SHOWN = 200  /* one by one */
 };
 
+/* PX-06: who gets an address by rule now. */
+enum generation {
+    GENERATE_NONE,    /* nobody; who needs one gets it later */
+    GENERATE_MISSING, /* who has none */
+    GENERATE_RENEW    /* also who has one that the present rule would not make */
+};
+
 struct peopleload {
     const struct people *people;
     enum person_source source; /* PERSON_LISTED: a file, PERSON_DIRECTORY: a directory, which is forgiven */
-    const struct rule *rule;
+    const struct rules *rules;
+    enum generation generation;
+    int64_t reuse_after_us; /* PX-09: so long a retired address stays out of use */
     struct registry_policy policy;
     unsigned removal_percent; /* more of the listed people than this going is refused … */
     bool confirmed;           /* … unless an operator said so */

@@ -12,6 +12,8 @@
 #include "base/utf8.h"
 #include "store/sequence.h"
 
+#include <stdio.h>
+
 enum { NUMBERS_TRIED = 100000 /* in a row that are somebody's already, after an import */ };
 
 struct registry_policy registry_policy_of(const struct conf *conf)
@@ -57,12 +59,27 @@ static void take_name(const char *name, char to_r[PERSON_NAME_SIZE])
 
 /* --- making addresses --- */
 
+/* PX-08: each node has numbers of its own. Those of a further node begin above what a restore or a cancelled move may
+ * have lost sight of (transition.c). */
+static int next_number(struct db *db, const struct registry_policy *policy, struct name8 node, int64_t *number_r,
+                       struct err *err)
+{
+    char name[sizeof REGISTRY_SEQUENCE + NAME8_MAX + 1];
+    int64_t first = 0;
+    if (name8_equal(node, policy->node))
+        return sequence_reserve(db, REGISTRY_SEQUENCE, 1, 1, number_r, err);
+    (void)snprintf(name, sizeof name, REGISTRY_SEQUENCE " %s", node.text);
+    if (db_one_int(db, &first, err, "SELECT next FROM sequence WHERE name = '" REGISTRY_SEQUENCE "s from'", "") == -1)
+        return -1;
+    return sequence_reserve(db, name, first > 0 ? first : 1, 1, number_r, err);
+}
+
 static int make_number(struct db *db, const struct registry_policy *policy, struct name8 node, int64_t person,
                        int64_t now_us, struct name8 *user_r, struct err *err)
 {
     for (int i = 0; i < NUMBERS_TRIED; i++) {
         int64_t number = 0;
-        if (sequence_reserve(db, "registration", 1, 1, &number, err) == -1)
+        if (next_number(db, policy, node, &number, err) == -1)
             return -1;
         if (userid_of_number(policy->prefix, number, user_r) == -1)
             return err_set(err, ERR_REFUSED, "there are no more numbers with the prefix %c; choose another",
@@ -175,28 +192,31 @@ static int make_for_sender(struct db *db, const struct registry_policy *policy, 
         userid_fold(span_text(name), &stem);
     }
     int result = stem.failed ? err_set(err, ERR_NO_MEMORY, "out of memory for an address")
-                             : registry_make(db, policy, policy->node, buf_span(&stem), person, HOST_BY_NAME, now_us,
-                                             user_r, err);
+                             : registry_make(db, policy, policy->node, userid_stem(buf_span(&stem)), person,
+                                             HOST_BY_NAME, now_us, user_r, err);
     buf_free(&stem);
     return result;
 }
 
 /* A retired address is its owner's again; 1 there was one, 0 not. */
-static int revive(struct db *db, const struct registry_policy *policy, int64_t person, struct person_host *host_r,
-                  struct err *err)
+static int revive(struct db *db, const struct registry_policy *policy, int64_t person, int64_t now_us,
+                  struct person_host *host_r, struct err *err)
 {
     int found = person_has(db, person, 1U << HOST_RETIRED, host_r, err);
     if (found != 1)
         return found;
     host_r->kind = userid_is_number(host_r->user, policy->prefix) ? HOST_BY_NUMBER : HOST_BY_NAME;
-    return person_host_set_kind(db, host_r->node, host_r->user, host_r->kind, err) == -1 ? -1 : 1;
+    return person_host_set_kind(db, host_r->node, host_r->user, host_r->kind, now_us, err) == -1 ? -1 : 1;
 }
 
-/* An address for a person who has none to show. */
+/* An address for a person who has none to show. What was taken back from people of the people file is the rule's to
+ * give again (PX-09). */
 static int give(struct db *db, const struct registry_policy *policy, const struct mailkey *key, const char *name,
-                int64_t person, int64_t now_us, struct person_host *host_r, struct err *err)
+                const struct person *whose, int64_t now_us, struct person_host *host_r, struct err *err)
 {
-    int had = revive(db, policy, person, host_r, err);
+    int64_t person = whose->key;
+    bool listed = whose->source == PERSON_LISTED || whose->source == PERSON_DIRECTORY;
+    int had = listed ? 0 : revive(db, policy, person, now_us, host_r, err);
     if (had == -1)
         return -1;
     if (had == 0) {
@@ -235,7 +255,7 @@ static int known(struct db *db, const struct registry_policy *policy, const stru
     int found = person_main(db, person->key, &host, err);
     if (found == 0 && !policy->on)
         return fall_back(policy, REGISTRY_OFF, answer_r);
-    if (found == 0 && give(db, policy, &sender->key, sender->name, person->key, sender->now_us, &host, err) == 0)
+    if (found == 0 && give(db, policy, &sender->key, sender->name, person, sender->now_us, &host, err) == 0)
         found = 1;
     if (found == 1 && sender->now_us - person->used_us >= CLOCK_DAY) {
         person->used_us = sender->now_us;
@@ -267,9 +287,10 @@ int registry_resolve_out(struct db *db, const struct registry_policy *policy, co
     if (policy->limit > 0 && count >= policy->limit)
         return fall_back(policy, REGISTRY_OVER_LIMIT, answer_r);
     take_name(sender->name, name);
+    person.source = PERSON_SENDER;
     if (person_count_registration(db, today, sender->peer, &count, err) == -1 ||
         person_add(db, sender->key.text, name, PERSON_SENDER, sender->now_us, &person.key, err) == -1 ||
-        give(db, policy, &sender->key, name, person.key, sender->now_us, &host, err) == -1)
+        give(db, policy, &sender->key, name, &person, sender->now_us, &host, err) == -1)
         return -1;
     answer_with(answer_r, REGISTRY_NEW, &host, person.key, sender->now_us);
     return 0;
@@ -333,7 +354,7 @@ static int show_this(struct db *db, int64_t person, struct host_address host, in
 {
     int added = person_host_add(db, host.node, host.user, person, HOST_BY_OPERATOR, now_us, err);
     if (added == 0) /* it is this person's: in use again, whatever it was */
-        added = person_host_set_kind(db, host.node, host.user, HOST_BY_OPERATOR, err) == 0 ? 1 : -1;
+        added = person_host_set_kind(db, host.node, host.user, HOST_BY_OPERATOR, now_us, err) == 0 ? 1 : -1;
     return added == -1 ? -1 : person_set_main(db, person, host.node, host.user, err);
 }
 
@@ -354,7 +375,7 @@ int registry_enter(struct db *db, const struct registry_policy *policy, const st
     if (!name8_empty(host.user) && show_this(db, person.key, host, now_us, err) == -1)
         return -1;
     int shows = person_main(db, person.key, &shown, err);
-    if (shows == 0 && give(db, policy, key, taken, person.key, now_us, &shown, err) == 0)
+    if (shows == 0 && give(db, policy, key, taken, &person, now_us, &shown, err) == 0)
         shows = 1;
     if (shows == 1)
         answer_with(answer_r, found == 0 ? REGISTRY_NEW : REGISTRY_KNOWN, &shown, person.key, now_us);
@@ -375,7 +396,7 @@ static int add_wanted(struct db *db, const struct registry_policy *policy, struc
         return 0;
     int added = person_host_add(db, host.node, host.user, person, HOST_BY_NAME, now_us, err);
     if (added == 0) /* it is this person's: in use again, whatever it was */
-        added = person_host_set_kind(db, host.node, host.user, HOST_BY_NAME, err) == 0 ? 1 : -1;
+        added = person_host_set_kind(db, host.node, host.user, HOST_BY_NAME, now_us, err) == 0 ? 1 : -1;
     return added == -1 ? -1 : 0;
 }
 
@@ -397,7 +418,7 @@ int registry_introduce(struct db *db, const struct registry_policy *policy, cons
         shows = person_set_main(db, person.key, host.node, host.user, err) == -1
                     ? -1
                     : person_main(db, person.key, &shown, err);
-    else if (shows == 0 && give(db, policy, key, "", person.key, now_us, &shown, err) == 0)
+    else if (shows == 0 && give(db, policy, key, "", &person, now_us, &shown, err) == 0)
         shows = 1;
     if (shows != 1)
         return -1;
@@ -453,10 +474,10 @@ int registry_touch(struct db *db, int64_t person, int64_t now_us, struct err *er
 static int64_t retire_unused(struct db *db, int64_t person, struct err *err)
 {
     return db_run(db, err,
-                  "UPDATE host_address SET kind = ?2, main = 0 WHERE person = ?1 AND kind IN (?3, ?4)"
+                  "UPDATE host_address SET kind = ?2, main = 0, kind_us = ?5 WHERE person = ?1 AND kind IN (?3, ?4)"
                   " AND NOT EXISTS (SELECT 1 FROM correlation c JOIN host_address h ON h.person = ?1"
                   " AND c.proxy = h.node || '(' || h.user_id || ')')",
-                  "iiii", person, (int64_t)HOST_RETIRED, (int64_t)HOST_BY_NUMBER, (int64_t)HOST_BY_NAME);
+                  "iiiii", person, (int64_t)HOST_RETIRED, (int64_t)HOST_BY_NUMBER, (int64_t)HOST_BY_NAME, clock_now());
 }
 
 int registry_age(struct db *db, int64_t before_us, size_t limit, int64_t *after, size_t *aged_r, struct err *err)
@@ -488,7 +509,7 @@ int registry_age(struct db *db, int64_t before_us, size_t limit, int64_t *after,
     return 0;
 }
 
-int registry_retire(struct db *db, struct host_address host, struct err *err)
+int registry_retire(struct db *db, struct host_address host, int64_t now_us, struct err *err)
 {
     struct person_host held;
     struct person_host other;
@@ -497,7 +518,7 @@ int registry_retire(struct db *db, struct host_address host, struct err *err)
         return -1;
     if (found == 0 || held.person == 0)
         return err_set(err, ERR_NOT_FOUND, "%s is nobody's address", host_address_text(host).text);
-    if (person_host_set_kind(db, host.node, host.user, HOST_RETIRED, err) == -1)
+    if (person_host_set_kind(db, host.node, host.user, HOST_RETIRED, now_us, err) == -1)
         return -1;
     if (!held.main)
         return 0;

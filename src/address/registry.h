@@ -69,7 +69,7 @@ int registry_resolve_in(struct db *db, struct host_address host, struct registry
 
 /* --- what operators and the people file do --- */
 
-/* A free user id made from `stem` (characters of userid_fold), never of the form of a number, never reserved: the stem
+/* A free user id made from `stem` (of userid_stem), never of the form of a number, never reserved: the stem
  * itself, else with digits that shorten it. Where it has no more of them, or is empty, the next number. Adds it, not
  * shown, for `person`. */
 int registry_make(struct db *db, const struct registry_policy *policy, struct name8 node, struct span stem,
@@ -101,8 +101,9 @@ int registry_touch(struct db *db, int64_t person, int64_t now_us, struct err *er
  * another's. */
 int registry_restore(struct db *db, const struct registry_policy *policy, const struct mailkey *key, const char *name,
                      struct host_address host, enum host_kind kind, int64_t at_us, struct err *err);
-/* Mail to this address is refused from now on, until its owner writes again. Nobody else ever gets it. NOT_FOUND. */
-int registry_retire(struct db *db, struct host_address host, struct err *err);
+/* Mail to this address is refused from now on, until its owner writes again (people of the people file: until the rule
+ * gives it to them again). Nobody else ever gets it. NOT_FOUND. */
+int registry_retire(struct db *db, struct host_address host, int64_t now_us, struct err *err);
 /* May `host` be given to `person` (0: somebody new)? REFUSED says why not. */
 int registry_may_have(struct db *db, const struct registry_policy *policy, struct host_address host, int64_t person,
                       struct err *err);

@@ -268,6 +268,20 @@ static void a_taken_number_is_skipped(void **state)
     place_remove(&place);
 }
 
+static void the_ten_millionth_sender_is_registered_like_any_other(void **state)
+{
+    (void)state;
+    struct place place = place_new();
+    assert_int_equal(sequence_raise(place.db, "registration", 9999999, NULL), 0);
+    expect(place.db, numbers(), "last.plain@example.com", "X9999999", REGISTRY_NEW);
+    expect(place.db, numbers(), "first.of.many@example.com", "XA000000", REGISTRY_NEW);
+    expect(place.db, numbers(), "second.of.many@example.com", "XA000001", REGISTRY_NEW);
+    expect(place.db, numbers(), "last.plain@example.com", "X9999999", REGISTRY_KNOWN);
+    owner_is(place.db, "MICROSFT(X9999999)", "last.plain@example.com");
+    owner_is(place.db, "MICROSFT(XA000000)", "first.of.many@example.com");
+    place_remove(&place);
+}
+
 static void operators_give_and_take(void **state)
 {
     (void)state;
@@ -288,16 +302,16 @@ static void operators_give_and_take(void **state)
         assert_int_equal(registry_enter(place.db, &policy, &bob, "", host(never[i]), NOW, &answer, &err), -1);
         assert_int_equal(err.id, ERR_REFUSED);
     }
-    assert_int_equal(registry_retire(place.db, host("MICROSFT(ALICE)"), &err), 0);
+    assert_int_equal(registry_retire(place.db, host("MICROSFT(ALICE)"), NOW, &err), 0);
     refused(place.db, "MICROSFT(ALICE)");
     expect(place.db, policy, "alice@example.com", "X0000001", REGISTRY_KNOWN);
-    assert_int_equal(registry_retire(place.db, host("MICROSFT(X0000001)"), &err), 0);
+    assert_int_equal(registry_retire(place.db, host("MICROSFT(X0000001)"), NOW, &err), 0);
     refused(place.db, "MICROSFT(X0000001)");
     assert_int_equal(registry_enter(place.db, &policy, &bob, "", host("MICROSFT(ALICE)"), NOW, &answer, &err), -1);
     expect(place.db, policy, "bob@example.com", "X0000002", REGISTRY_NEW);
     struct registry_answer back = resolve(place.db, policy, sender_of("alice@example.com"));
     owner_is(place.db, host_address_text(back.host).text, "alice@example.com"); /* writes again: in use again */
-    assert_int_equal(registry_retire(place.db, host("MICROSFT(NEVER)"), &err), -1);
+    assert_int_equal(registry_retire(place.db, host("MICROSFT(NEVER)"), NOW, &err), -1);
     assert_int_equal(err.id, ERR_NOT_FOUND);
     place_remove(&place);
 }
@@ -516,6 +530,7 @@ int main(void)
         cmocka_unit_test(a_flood_of_senders_is_delivered_and_not_registered),
         cmocka_unit_test(names_are_made_from_the_senders),
         cmocka_unit_test(a_taken_number_is_skipped),
+        cmocka_unit_test(the_ten_millionth_sender_is_registered_like_any_other),
         cmocka_unit_test(operators_give_and_take),
         cmocka_unit_test(ten_thousand_senders_thrice),
         cmocka_unit_test(five_thousand_people_of_one_name),

@@ -52,6 +52,8 @@ static int take_variable(struct reader *reader, uint8_t mark, struct rule_part *
 int rule_parse(struct span text, struct rule *rule_r, struct err *err)
 {
     struct span whole = span_trim(text);
+    if (span_equal_nocase(span_slice(whole, 0, 6), SPAN_LITERAL("PROFS:")))
+        whole = span_slice(whole, 6, whole.size);
     struct reader outside = reader_of(whole);
     struct span node = span_trim(reader_until(&outside, '('));
     struct span inside = span_trim(outside.rest);
@@ -73,6 +75,35 @@ int rule_parse(struct span text, struct rule *rule_r, struct err *err)
         rule_r->parts[rule_r->count++] = part;
     }
     return 0;
+}
+
+int rules_parse(struct span text, struct rules *rules_r, struct err *err)
+{
+    struct span rest = span_trim(text);
+    *rules_r = (struct rules){ .count = 0 };
+    do {
+        size_t end = span_find(rest, ')');
+        struct span one = span_slice(rest, 0, end < rest.size ? end + 1 : end);
+        if (rules_r->count == RULES_MAX)
+            return err_set(err, ERR_CONFIG, "there are more than %d rules", RULES_MAX);
+        struct rule *rule = &rules_r->at[rules_r->count];
+        if (rule_parse(one, rule, err) == -1)
+            return -1;
+        for (size_t i = 0; i < rules_r->count; i++)
+            if (name8_equal(rules_r->at[i].node, rule->node))
+                return err_set(err, ERR_CONFIG, "there are two rules for the node %s", rule->node.text);
+        rules_r->count++;
+        rest = span_trim(span_slice(rest, one.size, rest.size));
+    } while (rest.size > 0);
+    return 0;
+}
+
+struct rule rules_of(const struct rules *rules, struct name8 node)
+{
+    for (size_t i = 0; i < rules->count; i++)
+        if (name8_equal(rules->at[i].node, node))
+            return rules->at[i];
+    return (struct rule){ .node = node, .parts = { { .kind = 'm' } }, .count = 1 };
 }
 
 /* --- names --- */

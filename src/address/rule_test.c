@@ -35,6 +35,7 @@ static void rules_make_these_names(void **state)
         { "MICROSFT(&i)", "k", "\xC3\x96zlem \xC3\x85s", "OA" },
         { "MICROSFT(&d)", "k", "\xE6\x97\xA5\xE6\x9C\xAC", "K" },
         { "MICROSFT(&m)", "---", "", "" },
+        { "PROFS:MICROSFT(&m)", "johndoe", "", "JOHNDOE" }, /* as the classic product wrote it */
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct rule rule;
@@ -48,6 +49,30 @@ static void rules_make_these_names(void **state)
             fail_msg("%s of %s: %s instead of %s", all[i].rule, all[i].local, (const char *)made.at, all[i].made);
         buf_free(&made);
     }
+}
+
+static void each_node_may_have_a_rule(void **state)
+{
+    (void)state;
+    struct rules rules;
+    struct err err = ERR_CLEAR;
+    struct name8 branch = { .text = "BRANCH" };
+    struct name8 other = { .text = "OTHER" };
+    struct buf made = { 0 };
+    assert_int_equal(rules_parse(SPAN_LITERAL(" MICROSFT(&m) PROFS:branch(&s&g1) "), &rules, &err), 0);
+    assert_int_equal(rules.count, 2);
+    struct rule rule = rules_of(&rules, branch);
+    rule_apply(&rule, SPAN_LITERAL("nancy"), SPAN_LITERAL("Nancy M. Lee"), &made);
+    assert_true(span_equal(buf_span(&made), SPAN_LITERAL("LEEN")));
+    buf_clear(&made);
+    rule = rules_of(&rules, other);
+    rule_apply(&rule, SPAN_LITERAL("nancy"), SPAN_LITERAL("Nancy M. Lee"), &made);
+    assert_true(span_equal(buf_span(&made), SPAN_LITERAL("NANCY")));
+    assert_string_equal(rule.node.text, "OTHER");
+    assert_int_equal(rules_parse(SPAN_LITERAL("BRANCH(&m) branch(&s)"), &rules, &err), -1);
+    assert_string_equal(err.text, "there are two rules for the node BRANCH");
+    assert_int_equal(rules_parse(SPAN_LITERAL("MICROSFT(&m) BRANCH"), &rules, &err), -1);
+    buf_free(&made);
 }
 
 static void a_wrong_rule_is_refused(void **state)
@@ -78,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_make_these_names),
+        cmocka_unit_test(each_node_may_have_a_rule),
         cmocka_unit_test(a_wrong_rule_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

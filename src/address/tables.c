@@ -29,7 +29,9 @@ struct tables {
     /* the reload under way */
     bool loading;
     struct candidate candidate;
+    struct rules rules; /* of the configuration, which does not change */
     struct peopleload load;
+    bool taken_back; /* what was generated to be looked at */
     struct people_changes found;
     struct peopleload_gifts gifts;
     struct tables_reload reload;
@@ -74,7 +76,8 @@ static int read_ovdfile(const struct conf *conf, struct table_set *set, struct e
     int result = read_table(conf, "Ovdfile.dat", TABLETEXT_FILE_MAX, &text, err);
     set->has_ovdfile = result == 0;
     if (result == 0)
-        result = ovdfile_parse(buf_span(&text), conf->connector.node, conf->connector.location, &set->ovdfile, err);
+        result = ovdfile_parse(buf_span(&text), conf->connector.node, conf->connector.location,
+                               &conf->connector.also_nodes, &set->ovdfile, err);
     buf_free(&text);
     return result == -1 ? -1 : 0;
 }
@@ -141,17 +144,23 @@ static int read_filemaps(const struct conf *conf, struct table_set *set, struct 
                : read_filemap(conf, "Dosxmap.tbl", &set->dosxmap, &set->has_dosxmap, err);
 }
 
-static int read_rule(const struct conf *conf, const struct table_set *set, struct rule *rule_r, struct err *err)
+/* A rule for a node that is not ours would give addresses that nothing reaches. */
+static int read_rules(const struct conf *conf, const struct table_set *set, struct rules *rules_r, struct err *err)
 {
-    char usual[NAME8_MAX + 8];
-    (void)snprintf(usual, sizeof usual, "%s(&m)", conf->connector.node.text);
-    const char *text = conf->connector.proxy_rule != NULL ? conf->connector.proxy_rule : usual;
-    if (rule_parse(span_text(text), rule_r, err) == -1)
+    *rules_r = (struct rules){ .count = 0 };
+    if (conf->connector.proxy_rule == NULL)
+        return 0;
+    if (rules_parse(span_text(conf->connector.proxy_rule), rules_r, err) == -1)
         return err_context(err, "[connector] proxy-rule");
-    const struct ovdnode *listed = ovdfile_find(&set->ovdfile, rule_r->node);
-    if (!name8_equal(rule_r->node, conf->connector.node) && (listed == NULL || !listed->local))
-        return err_set(err, ERR_CONFIG, "[connector] proxy-rule: %s is no node of this connector; write %s",
-                       rule_r->node.text, usual);
+    for (size_t i = 0; i < rules_r->count; i++) {
+        struct name8 node = rules_r->at[i].node;
+        const struct ovdnode *listed = ovdfile_find(&set->ovdfile, node);
+        bool listed_ours = listed != NULL && listed->local;
+        if (!listed_ours && !name8_equal(node, conf->connector.node) &&
+            !conf_nodes_has(&conf->connector.also_nodes, node))
+            return err_set(err, ERR_CONFIG, "[connector] proxy-rule: %s is no node of this connector; write %s(&m)",
+                           node.text, conf->connector.node.text);
+    }
     return 0;
 }
 
@@ -159,6 +168,7 @@ static int read_people(const struct conf *conf, struct candidate *candidate, str
 {
     struct buf text = { 0 };
     struct people_site site = { .node = conf->connector.node,
+                                .also_nodes = &conf->connector.also_nodes,
                                 .ovd = &candidate->set->ovdfile,
                                 .local_domains = conf->connector.local_domains };
     if (conf->connector.people == NULL)
@@ -174,7 +184,7 @@ static int read_people(const struct conf *conf, struct candidate *candidate, str
     return result;
 }
 
-/* The tables and the rule; the people follow, since what is wrong with them stops nothing at the start. */
+/* The tables and the rules; the people follow, since what is wrong with them stops nothing at the start. */
 static int read_tables(const struct conf *conf, struct candidate *candidate_r, struct err *err)
 {
     *candidate_r = (struct candidate){ .set = mem_zero(sizeof *candidate_r->set) };
@@ -184,7 +194,7 @@ static int read_tables(const struct conf *conf, struct candidate *candidate_r, s
     if (read_ovdfile(conf, candidate_r->set, err) == -1 || read_hostusers(conf, candidate_r->set, err) == -1 ||
         read_routes(conf, candidate_r->set, err) == -1 || read_access(conf, candidate_r->set, err) == -1 ||
         read_filemaps(conf, candidate_r->set, err) == -1 ||
-        read_rule(conf, candidate_r->set, &candidate_r->set->rule, err) == -1) {
+        read_rules(conf, candidate_r->set, &candidate_r->set->rules, err) == -1) {
         candidate_free(candidate_r);
         return -1;
     }
@@ -247,6 +257,9 @@ static void finish(struct tables *tables, const struct err *err)
         log_info(LOG_ADDRESS, 32498, "tables read: %zu nodes in Ovdfile.dat, %zu routes in Route.tbl, %zu people",
                  tables->current->ovdfile.count, tables->current->route_lines, rows);
     }
+    for (size_t i = 0; err == NULL && reload.each != NULL && i < tables->gifts.count; i++)
+        reload.each(reload.arg, people_address(&tables->candidate.people, tables->gifts.at[i].row),
+                    &tables->gifts.at[i].answer);
     struct people_changes found = tables->found;
     candidate_free(&tables->candidate);
     mem_free(tables->gifts.at);
@@ -259,25 +272,38 @@ static void finish(struct tables *tables, const struct err *err)
 static int load_work(struct db *db, void *arg, struct err *err)
 {
     struct tables *tables = arg;
-    if (tables->reload.only_look)
+    if (tables->reload.only_look && !tables->reload.generate)
         return peopleload_compare(db, &tables->load, &tables->found, err);
-    return instance_check_active(db, err) == 0
-               ? peopleload_apply(db, &tables->load, &tables->found, &tables->gifts, err)
-               : -1;
+    tables->taken_back = false;
+    if (instance_check_active(db, err) == -1 ||
+        peopleload_apply(db, &tables->load, &tables->found, &tables->gifts, err) == -1)
+        return -1;
+    if (!tables->reload.only_look)
+        return 0;
+    tables->taken_back = true; /* a job that fails leaves no trace */
+    return err_set(err, ERR_REFUSED, "this was only to be looked at");
 }
 
 static void load_done(void *arg, const struct err *err)
 {
-    finish(arg, err);
+    struct tables *tables = arg;
+    finish(tables, tables->taken_back ? NULL : err);
 }
 
 /* The candidate is read; its people go into the ledger. */
 static void load_people(struct tables *tables)
 {
     const struct conf *conf = tables->options.conf;
+    enum generation usual =
+        conf->addressing.proxy_generation == CONF_GENERATION_AUTO ? GENERATE_MISSING : GENERATE_NONE;
+    tables->taken_back = false;
     tables->load = (struct peopleload){ .people = &tables->candidate.people,
                                         .source = PERSON_LISTED,
-                                        .rule = &tables->candidate.set->rule,
+                                        .rules = &tables->candidate.set->rules,
+                                        .generation = tables->reload.renew      ? GENERATE_RENEW
+                                                      : tables->reload.generate ? GENERATE_MISSING
+                                                                                : usual,
+                                        .reuse_after_us = conf->addressing.reuse_after_us,
                                         .policy = *registry_policy(tables->options.registry),
                                         .removal_percent = conf->addressing.people_removal_limit,
                                         .confirmed = tables->reload.confirmed,
@@ -294,7 +320,7 @@ static void load_people(struct tables *tables)
     if (tables->gifts.at == NULL) {
         (void)err_set(&err, ERR_NO_MEMORY, "out of memory for the people");
         finish(tables, &err);
-    } else if (tables->reload.only_look) {
+    } else if (tables->reload.only_look && !tables->reload.generate) {
         store_read(tables->options.store, &tables->job);
     } else {
         store_write(tables->options.store, &tables->job);
@@ -352,6 +378,7 @@ int tables_new(const struct tables_options *options, struct tables **tables_r, s
         mem_free(tables);
         return -1;
     }
+    tables->rules = first.set->rules;
     tables->current = tables->owned = first.set; /* in use whatever becomes of the people */
     struct starting starting = { .loop = options->loop };
     tables_reload(tables, &(struct tables_reload){ .done = started, .arg = &starting });
@@ -388,6 +415,11 @@ const struct table_set *const *tables_current(const struct tables *tables)
 const char *tables_problem(const struct tables *tables)
 {
     return tables->problem[0] != '\0' ? tables->problem : NULL;
+}
+
+const struct rules *tables_rules(const struct tables *tables)
+{
+    return &tables->rules;
 }
 
 struct people_changes tables_changes(const struct tables *tables)

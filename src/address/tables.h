@@ -28,8 +28,8 @@ struct table_set {
     struct filemap cmsxmap, dosxmap;
     size_t route_lines; /* of Route.tbl; 0: none, or there is no such file */
     struct access access;
-    struct rule rule; /* how people get their addresses */
-    size_t people;    /* rows of people.csv */
+    struct rules rules; /* how people get their addresses */
+    size_t people;      /* rows of people.csv */
     int64_t read_us;
 };
 
@@ -58,14 +58,21 @@ struct people_changes tables_changes(const struct tables *tables);
 
 /* Reads all files anew and takes them over, or keeps the old ones with the reason. `done` is called once, perhaps at
  * once. BUSY: a reload is under way. `confirmed`: however many people are gone. `only_look`: nothing is taken over, but
- * everything is checked and the changes of people are counted. */
+ * everything is checked and the changes of people are counted. `generate`: people get addresses by rule, whatever
+ * proxy-generation says; `renew`: also in the place of those that the present rule would not make. With only_look such
+ * addresses are made and the ledger takes them back, so that `each` names those that it would have been. */
 struct tables_reload {
-    bool confirmed, only_look;
+    bool confirmed, only_look, generate, renew;
+    /* Before `done`: each address that was given to somebody. NULL: nobody asks. */
+    void (*each)(void *arg, const char *address, const struct registry_answer *answer);
     /* NULL: the log is enough. */
     void (*done)(void *arg, const struct people_changes *changes, const struct err *err);
     void *arg;
 };
 void tables_reload(struct tables *tables, const struct tables_reload *reload);
+
+/* The rules of proxy-rule; a node without one has its own, see rules_of. */
+const struct rules *tables_rules(const struct tables *tables);
 
 /* Reads and checks the files that `conf` names, without a ledger. CONFIG names file and line. */
 int tables_check(const struct conf *conf, struct err *err);

@@ -155,3 +155,28 @@ struct name8 userid_nth(struct span stem, int64_t n, char prefix)
     memcpy(user.text + kept, end, digit_count);
     return user;
 }
+
+struct span userid_stem(struct span folded)
+{
+    while (folded.size > 0 && folded.at[0] >= '0' && folded.at[0] <= '9')
+        folded = span_slice(folded, 1, folded.size);
+    return folded;
+}
+
+bool userid_fits(struct span stem, struct name8 user, char prefix)
+{
+    size_t size = strlen(user.text);
+    int64_t n = 0;
+    int64_t scale = 1;
+    if (stem.size == 0)
+        return userid_is_number(user, prefix);
+    if (name8_equal(userid_nth(stem, 1, prefix), user))
+        return true;
+    /* each number that the digits at the end may be */
+    for (size_t i = size; i > 0 && is_digit(user.text[i - 1]) && scale <= USERID_TRIES_MAX; i--, scale *= 10) {
+        n += (user.text[i - 1] - '0') * scale;
+        if (n > 1 && user.text[i - 1] != '0' && name8_equal(userid_nth(stem, n, prefix), user))
+            return true;
+    }
+    return false;
+}

@@ -27,5 +27,9 @@ void userid_fold(struct span text, struct buf *to);
 /* The stem cut to eight characters, for n = 1; with n (to USERID_TRIES_MAX) at its end and the stem shortened for it,
  * for others. To seven characters where eight could have the form of a number. */
 struct name8 userid_nth(struct span stem, int64_t n, char prefix);
+/* Without the digits that it begins with: MVS takes no user id like that. */
+struct span userid_stem(struct span folded);
+/* Could userid_nth have made this of the stem? Of an empty stem: is it a number? */
+bool userid_fits(struct span stem, struct name8 user, char prefix);
 
 #endif

@@ -41,7 +41,7 @@ static bool add_host(void *arg, const struct person_host *host)
     return true;
 }
 
-static int describe_person(struct db *db, const struct person *person, json_t *reply, struct err *err)
+int address_describe(struct db *db, const struct person *person, json_t *reply, struct err *err)
 {
     json_t *hosts = json_array();
     put(reply, "person", json_integer(person->key));
@@ -84,7 +84,7 @@ static int who_ledger(struct db *db, const struct verb_call *call, struct err *e
         put(reply, "host", host_text(who->host));
     if (who->mail[0] != '\0')
         put(reply, "mail", verb_text(span_text(who->mail)));
-    return who->owner.person.key != 0 ? describe_person(db, &who->owner.person, reply, err) : 0;
+    return who->owner.person.key != 0 ? address_describe(db, &who->owner.person, reply, err) : 0;
 }
 
 /* --- people --- */
@@ -134,7 +134,7 @@ static int people_list(struct db *db, const struct verb_call *call, struct err *
         qsort(listed.people, listed.count, sizeof listed.people[0], by_key);
     for (size_t i = 0; i < listed.count && i < LIST_LIMIT && result == 0; i++) {
         json_t *one = json_object();
-        result = describe_person(db, &listed.people[i], one, err);
+        result = address_describe(db, &listed.people[i], one, err);
         (void)json_array_append_new(list, one);
     }
     mem_free(listed.people);

@@ -24,8 +24,8 @@ static const struct {
     { "--name", OPTION_NAME },       { "--after", OPTION_AFTER },
     { "--help", OPTION_HELP },       { "-h", OPTION_HELP },
     { "--version", OPTION_VERSION }, { "--dry-run", OPTION_DRY_RUN },
-    { "--match", OPTION_MATCH },     { "--kind", OPTION_KIND },
-    { "--format", OPTION_FORMAT },
+    { "--renew", OPTION_RENEW },     { "--match", OPTION_MATCH },
+    { "--kind", OPTION_KIND },       { "--format", OPTION_FORMAT },
 };
 
 static const char **value_of(struct command *command, enum command_option option)

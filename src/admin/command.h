@@ -30,10 +30,11 @@ enum command_option {
     OPTION_HELP = 1 << 14,
     OPTION_VERSION = 1 << 15,
     OPTION_DRY_RUN = 1 << 16,
+    OPTION_RENEW = 1 << 17,
     /* with a value */
-    OPTION_MATCH = 1 << 17,
-    OPTION_KIND = 1 << 18,
-    OPTION_FORMAT = 1 << 19
+    OPTION_MATCH = 1 << 18,
+    OPTION_KIND = 1 << 19,
+    OPTION_FORMAT = 1 << 20
 };
 
 enum { COMMAND_WORDS_MAX = 4 };

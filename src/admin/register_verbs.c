@@ -186,7 +186,7 @@ static int register_remove(struct db *db, const struct verb_call *call, struct e
     const json_t *request = call->request;
     json_t *reply = call->reply;
     struct host_address host;
-    if (host_address_parse_any(text_of(request, "host"), &host, err) == -1 || registry_retire(db, host, err) == -1 ||
+    if (host_address_parse_any(text_of(request, "host"), &host, err) == -1 || registry_retire(db, host, clock_now(), err) == -1 ||
         add_audit(db, call, "register remove", host, "", err) == -1)
         return -1;
     put(reply, "host", host_text(host));
@@ -224,7 +224,7 @@ static void note_change(struct importing *importing, const char *what, struct ho
 static int import_retired(struct db *db, struct importing *importing, struct host_address host, struct err *err)
 {
     struct err why = ERR_CLEAR;
-    if (registry_retire(db, host, &why) == 0) {
+    if (registry_retire(db, host, clock_now(), &why) == 0) {
         importing->retired++;
         note_change(importing, "retired", host, "");
         return 0;

@@ -306,6 +306,43 @@ void show_people(const json_t *reply)
         (void)printf("more with: ovvm people list --after %lld\n", last);
 }
 
+void show_proxies(const json_t *reply)
+{
+    size_t index;
+    json_t *person;
+    const json_t *list = json_object_get(reply, "people");
+    long long last = 0;
+    json_array_foreach(list, index, person)
+    {
+        last = number(person, "person");
+        put_person(person);
+        (void)printf("    %-18s  by the rule; shown now: %s\n",
+                     text(person, "rule_makes")[0] != '\0' ? text(person, "rule_makes") : "a number",
+                     text(person, "origin"));
+    }
+    if (json_array_size(list) == 0)
+        (void)puts("nobody is in the people file");
+    else if ((long long)json_array_size(list) == number(reply, "limit"))
+        (void)printf("more with: ovvm proxy list --after %lld\n", last);
+}
+
+void show_generated(const json_t *reply)
+{
+    size_t index;
+    json_t *one;
+    const json_t *list = json_object_get(reply, "generated");
+    json_array_foreach(list, index, one)
+    {
+        (void)printf("%-18s  ", text(one, "host"));
+        put_safe(text(one, "mail"), 0);
+        (void)putchar('\n');
+    }
+    if ((long long)json_array_size(list) < number(reply, "count"))
+        (void)puts("…");
+    (void)printf(is_true(reply, "dry_run") ? "%lld addresses would be made\n" : "%lld addresses were made\n",
+                 number(reply, "count"));
+}
+
 static void put_changes(const json_t *reply, const char *source, const char *before)
 {
     const json_t *changes = json_object_get(reply, source);

@@ -16,6 +16,8 @@ void show_imported(const json_t *reply);
 /* Lines for a table. */
 void show_table_lines(const json_t *reply);
 void show_people(const json_t *reply);
+void show_proxies(const json_t *reply);
+void show_generated(const json_t *reply);
 void show_people_check(const json_t *reply);
 void show_people_load(const json_t *reply);
 void show_tables(const json_t *reply);

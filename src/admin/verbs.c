@@ -3,6 +3,7 @@
 
 #include "address/registry.h"
 #include "admin/addresses.h"
+#include "admin/proxies.h"
 #include "base/clock.h"
 #include "relocate/transition.h"
 #include "store/item.h"
@@ -498,6 +499,8 @@ static const struct verb verbs[] = {
 const struct verb *verb_find(const char *name)
 {
     const struct verb *found = address_verb_find(name);
+    if (found == NULL)
+        found = proxy_verb_find(name);
     if (found != NULL)
         return found;
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)

@@ -623,3 +623,11 @@ void conf_free(struct conf *conf)
     mem_free(conf->links);
     *conf = (struct conf){ 0 };
 }
+
+bool conf_nodes_has(const struct conf_nodes *nodes, struct name8 node)
+{
+    for (size_t i = 0; nodes != NULL && i < nodes->count; i++)
+        if (name8_equal(nodes->at[i], node))
+            return true;
+    return false;
+}

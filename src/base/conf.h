@@ -24,17 +24,27 @@ enum {
     CONF_PROBLEM_SIZE = 512,
 };
 
+struct conf_nodes {
+    struct name8 *at;
+    size_t count;
+    bool others; /* `*`: and all nodes that no other link names */
+};
+
+/* Does it name the node? NULL names none. */
+bool conf_nodes_has(const struct conf_nodes *nodes, struct name8 node);
+
 /* Texts are owned by the structure, NULL where not given and without a default. Times are microseconds. */
 struct conf_connector {
     struct name8 node;
-    char *domain; /* lower case */
+    char *domain;                 /* lower case */
+    struct conf_nodes also_nodes; /* further ones of ours */
     struct name8 default_node;
     char *state;
     char *postmaster;
     struct name8 location;            /* three characters; empty: none */
     char *local_domains;              /* lower case, with one blank between */
     char *people;                     /* path of people.csv */
-    char *proxy_rule;                 /* NODE(rule); NULL: <node>(&m) */
+    char *proxy_rule;                 /* NODE(rule) for each node; NULL: <node>(&m) */
     struct name8 registration_prefix; /* one letter */
     char *tables;                     /* folder of Ovdfile.dat, Route.tbl, Cmsxmap.tbl, Dosxmap.tbl */
 };
@@ -44,17 +54,20 @@ enum conf_answer { CONF_NO, CONF_YES };
 enum conf_registration { CONF_REGISTRATION_OFF, CONF_REGISTRATION_AUTO };
 enum conf_style { CONF_STYLE_NUMBER, CONF_STYLE_NAME };
 enum conf_unlisted { CONF_UNLISTED_REFUSE, CONF_UNLISTED_CMS };
+enum conf_generation { CONF_GENERATION_AUTO, CONF_GENERATION_ON_DEMAND };
 
 struct conf_addressing {
     enum conf_registration registration;
     enum conf_style registration_style;
     unsigned registration_limit; /* new senders a peer may bring on a day; 0: any number */
     enum conf_unlisted unlisted_nodes;
-    unsigned people_removal_limit; /* percent */
-    unsigned registration_age;     /* days; 0: never */
-    struct name8 registrar_id;     /* empty: none */
-    unsigned registrar_limit;      /* answers to a user on a day */
-    struct name8 in_body_id;       /* empty: none */
+    enum conf_generation proxy_generation; /* when people get addresses by rule */
+    int64_t reuse_after_us;                /* of a retired address by rule, by its own person */
+    unsigned people_removal_limit;         /* percent */
+    unsigned registration_age;             /* days; 0: never */
+    struct name8 registrar_id;             /* empty: none */
+    unsigned registrar_limit;              /* answers to a user on a day */
+    struct name8 in_body_id;               /* empty: none */
     char *in_body_keyword;
     unsigned in_body_recipients;
     uint64_t in_body_max_size;
@@ -89,12 +102,6 @@ enum conf_kind { CONF_RSCS, CONF_VM370, CONF_NJE38, CONF_JES2, CONF_UNIXNJE };
 
 /* In the order of enum nje_tls. */
 enum conf_link_tls { CONF_LINK_TLS_OFF, CONF_LINK_TLS_IMPLICIT, CONF_LINK_TLS_STARTTLS };
-
-struct conf_nodes {
-    struct name8 *at;
-    size_t count;
-    bool others; /* `*`: and all nodes that no other link names */
-};
 
 struct conf_link {
     struct name8 node;

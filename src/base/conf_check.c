@@ -192,7 +192,7 @@ static void check_default_node(struct conf_reading *reading)
                          conf->link_count, conf->links[0].node.text);
     else if (line == place->line)
         return; /* not given: it is the one link's */
-    else if (name8_equal(node, conf->connector.node))
+    else if (name8_equal(node, conf->connector.node) || conf_nodes_has(&conf->connector.also_nodes, node))
         conf_problem_add(reading->problems, line,
                          "[connector] default-node is the connector's own node; name the node of the host users");
     else if (!reading->routes_unsure && !reachable(conf, node))
@@ -236,6 +236,36 @@ static void check_postmaster(struct conf_reading *reading)
             "[connector] postmaster \"%s\" is the connector itself, so that nobody would read his mail; give "
             "the mailbox of a person",
             connector->postmaster);
+}
+
+/* PX-08: a node is ours or reached through a link, never both. */
+static void check_also_nodes(struct conf_reading *reading)
+{
+    const struct conf *conf = reading->conf;
+    const struct conf_nodes *also = &conf->connector.also_nodes;
+    unsigned line = line_of(&reading->places[CONF_CONNECTOR], CONF_CONNECTOR, "also-nodes");
+    if (also->others)
+        conf_problem_add(reading->problems, line, "[connector] also-nodes: * has no meaning here; name each node");
+    for (size_t i = 0; i < also->count; i++) {
+        check_reserved(reading, line, "[connector] also-nodes:", also->at[i]);
+        if (name8_equal(also->at[i], conf->connector.node))
+            conf_problem_add(reading->problems, line, "[connector] also-nodes: \"%s\" is [connector] node already",
+                             also->at[i].text);
+        for (size_t other = 0; other < i; other++)
+            if (name8_equal(also->at[other], also->at[i]))
+                conf_problem_add(reading->problems, line, "[connector] also-nodes: \"%s\" is given twice",
+                                 also->at[i].text);
+    }
+    for (size_t i = 0; i < conf->link_count; i++) {
+        const struct conf_link *link = &conf->links[i];
+        for (size_t n = 0; n < link->nodes.count; n++)
+            if (conf_nodes_has(&conf->connector.also_nodes, link->nodes.at[n]))
+                conf_problem_add(
+                    reading->problems, line_of(&reading->links[i], CONF_LINK, "nodes"),
+                    "[link %s] nodes: \"%s\" is one of also-nodes, a node of the connector; remove it from "
+                    "one of the two",
+                    link->node.text, link->nodes.at[n].text);
+    }
 }
 
 static void check_names(struct conf_reading *reading)
@@ -326,6 +356,7 @@ void conf_check(struct conf_reading *reading)
     check_names(reading);
     check_postmaster(reading);
     check_own_ids(reading);
+    check_also_nodes(reading);
     check_default_node(reading);
     check_ports(reading);
     check_directory(reading);

@@ -17,14 +17,18 @@ static const char *const targets[] = { "auto", "journal", "stderr", NULL };     
 static const char *const link_tls[] = { "off", "implicit", "starttls", NULL }; /* enum conf_link_tls */
 static const char *const no_yes[] = { "no", "yes", NULL };                     /* enum conf_answer */
 
-static const char *const registrations[] = { "off", "auto", NULL }; /* enum conf_registration */
-static const char *const styles[] = { "number", "name", NULL };     /* enum conf_style */
-static const char *const scopes[] = { "sub", "one", NULL };         /* enum conf_scope */
-static const char *const unlisted[] = { "refuse", "cms", NULL };    /* enum conf_unlisted */
+static const char *const registrations[] = { "off", "auto", NULL };     /* enum conf_registration */
+static const char *const styles[] = { "number", "name", NULL };         /* enum conf_style */
+static const char *const scopes[] = { "sub", "one", NULL };             /* enum conf_scope */
+static const char *const unlisted[] = { "refuse", "cms", NULL };        /* enum conf_unlisted */
+static const char *const generations[] = { "auto", "on-demand", NULL }; /* enum conf_generation */
 
 static const struct conf_key connector_keys[] = {
     { "node", CONF_NAME8, AT(conf_connector, node), .required = true, .example = "MICROSFT",
       .doc = "The connector's own node id in the NJE network. Every neighbour must know the connector by this name." },
+    { "also-nodes", CONF_NODES, AT(conf_connector, also_nodes), .example = "BRANCH1 BRANCH2",
+      .doc = "Further node ids of the connector, for sites whose people have addresses at a node of their own. The "
+             "neighbours must send files for them here, and Ovdfile.dat, where it exists, must list each as LOCAL." },
     { "domain", CONF_DOMAIN, AT(conf_connector, domain), .required = true, .example = "vm.example.org",
       .doc = "The Internet domain under which host users appear: as user@node.domain, and users of the default node as "
              "user@domain as well. Mail for any other domain is refused." },
@@ -45,12 +49,13 @@ static const struct conf_key connector_keys[] = {
     { "people", CONF_PATH, AT(conf_connector, people), .example = "/etc/ovvm/people.csv",
       .doc = "The file of people with host addresses made by rule or given there, see ovvm-tables(5). It is read at "
              "the start, on SIGHUP and by ovvm tables reload." },
-    { "proxy-rule", CONF_TEXT, AT(conf_connector, proxy_rule), .example = "MICROSFT(&s&g1)",
-      .doc = "How people in the people file get a host address where none is given: the connector's node, and in "
+    { "proxy-rule", CONF_TEXT, AT(conf_connector, proxy_rule), .example = "MICROSFT(&s&g1) BRANCH1(&m)",
+      .doc = "How people in the people file get a host address where none is given: a node of the connector, and in "
              "parentheses a pattern of text and of &m (local part of the address), &g (given name), &s (surname), &i "
              "(initials) and &d (whole name), each with a number of characters after it or not; %rXY replaces X by Y "
-             "in what follows. Letters are folded and the result cut to eight characters and made unique. The "
-             "connector's node with (&m), if not given. Addresses that exist are never changed by another rule." },
+             "in what follows, and %rXX deletes X. Letters are folded and the result cut to eight characters and made "
+             "unique. Each node may have a rule; it is NODE(&m) for one that has none. Another rule changes nobody's "
+             "address before ovvm proxy generate --renew." },
     { "registration-prefix", CONF_NAME8, AT(conf_connector, registration_prefix), .fallback = "X", .example = "X",
       .doc = "The letter that the numbers of registered senders begin with, as in X0000017." },
     { "tables", CONF_PATH, AT(conf_connector, tables), .example = "/etc/ovvm/tables",
@@ -229,6 +234,15 @@ static const struct conf_key addressing_keys[] = {
              "connector's. With yes, users are looked up only where the line of their node in Ovdfile.dat says "
              "users=listed, and a file for another node that another link leads to is handed to the mail system as "
              "mail for user@node.domain. Internet addresses are not concerned." },
+    { "proxy-generation", CONF_CHOICE, AT(conf_addressing, proxy_generation), .fallback = "auto",
+      .choices = generations, .example = "on-demand",
+      .doc = "When people in the people file get an address by rule: with auto as soon as they are read, with "
+             "on-demand by ovvm proxy generate. Until then they are senders like any other. "
+             "People of a directory get it as soon as they are read." },
+    { "reuse-after", CONF_DURATION, AT(conf_addressing, reuse_after_us), .fallback = "90d", .least = CLOCK_SECOND,
+      .most = 3650 * CLOCK_DAY, .example = "90d",
+      .doc = "How long a host address that was taken back stays out of use before the rule may give it to its own "
+             "person again. Nobody else ever gets it." },
     { "people-removal-limit", CONF_COUNT, AT(conf_addressing, people_removal_limit), .fallback = "10", .least = 0,
       .most = 100, .unit = "percent", .example = "10",
       .doc = "A people file, or a directory, in which more than this part of the people, and more than ten, are "
@@ -293,7 +307,8 @@ static const struct conf_key limit_keys[] = {
       .doc = "How long delivery is tried before the letter is returned to its sender." },
     { "max-hops", CONF_COUNT, AT(conf_limits, max_hops), .fallback = "50", .least = 10, .most = 1000, .unit = "hops",
       .example = "50",
-      .doc = "A letter that went through more mail systems than this (Received: fields) is in a loop and is refused." },
+      .doc = "A letter that went through more mail systems than this (Received: fields), or a file that was forwarded "
+             "more often on the host side, is in a loop and is refused or returned." },
     { "track-days", CONF_COUNT, AT(conf_limits, track_days), .fallback = "30", .least = 1, .most = 3650, .unit = "days",
       .example = "30", .doc = "How many days ovvm trace can look back." },
 };

@@ -39,6 +39,7 @@ struct target {
 };
 
 struct to_mail {
+    struct err loop; /* why nobody gets the file */
     struct hostfiles files;
     size_t file, letter, target;
     struct hostfile current;  /* of `file`, without its records */
@@ -613,9 +614,16 @@ static int make_targets(struct translation *translation, struct err *err)
     }
     if (state->target_count == 0)
         target_host(translation, &state->targets[state->target_count++], to);
-    return head->has_envelope || border_service(&translation->gateway->border, to) != SERVICE_IN_BODY
-               ? 0
-               : make_listed_targets(translation, err);
+    if (!head->has_envelope && border_service(&translation->gateway->border, to) == SERVICE_IN_BODY &&
+        make_listed_targets(translation, err) == -1)
+        return -1;
+    for (size_t i = 0; i < state->target_count && state->loop.id != ERR_NONE; i++) {
+        struct target *target = &state->targets[i]; /* nobody gets it, its writer is told */
+        target->is_host = false;
+        target->address[0] = '\0';
+        target->why = state->loop;
+    }
+    return 0;
 }
 
 static void next_letter(struct translation *translation)
@@ -766,6 +774,21 @@ static void return_job(struct translation *translation)
     translation_finish(translation, result, &err);
 }
 
+/* RT-03: systems that forward a file count it in NJHGHOPS (JES2 does, RSCS and NJE38 leave it 0). */
+static int check_hops(struct translation *translation, bool len_counts_cc, struct err *err)
+{
+    struct to_mail *state = translation->state;
+    struct nje_job job;
+    struct nje_dataset dataset;
+    unsigned most = translation->gateway->conf->limits.max_hops;
+    if (hostfiles_headers(buf_span(&translation->content), len_counts_cc, &job, &dataset, err) == -1)
+        return -1;
+    if (job.hops > most)
+        (void)err_set(&state->loop, ERR_LOOP,
+                      "the file was forwarded %u times, more than %u (max-hops): it is in a loop", job.hops, most);
+    return 0;
+}
+
 void to_mail_begin(struct translation *translation)
 {
     struct err err = ERR_CLEAR;
@@ -788,7 +811,8 @@ void to_mail_begin(struct translation *translation)
                                        ? border_link(&translation->gateway->border, from.node)
                                        : NULL;
     bool len_counts_cc = link == NULL || nje_presets[link->kind].len_counts_cc;
-    if (hostfiles_split(buf_span(&translation->content), len_counts_cc, &state->files, &err) == -1)
+    if (check_hops(translation, len_counts_cc, &err) == -1 ||
+        hostfiles_split(buf_span(&translation->content), len_counts_cc, &state->files, &err) == -1)
         translation_finish(translation, -1, &err);
     else
         next_file(translation);

@@ -233,8 +233,8 @@ static void fill(struct db *db)
 {
     struct span nasty = SPAN_LITERAL("=cmd|'\r\n\"\\,\xFF\x00\xC3\xBC");
     RUN(db, "INSERT INTO person VALUES (7, ?1, ?2, 1, 10, 20)", "bb", SPAN_LITERAL("a@example.com"), nasty);
-    RUN(db, "INSERT INTO host_address VALUES ('MICROSFT', 'X0000017', 7, 2, 1, 10)", "");
-    RUN(db, "INSERT INTO host_address VALUES ('MICROSFT', 'POSTMAST', NULL, 5, 1, 10)", "");
+    RUN(db, "INSERT INTO host_address VALUES ('MICROSFT', 'X0000017', 7, 2, 1, 10, 10)", "");
+    RUN(db, "INSERT INTO host_address VALUES ('MICROSFT', 'POSTMAST', NULL, 5, 1, 10, 10)", "");
     RUN(db, "INSERT INTO correlation VALUES (1, 'L', 'A(B)', 'C(D)', 1, ?1, ?1, ?1, ?1, ?1, -5)", "b", nasty);
     RUN(db, "INSERT INTO sequence VALUES ('registration', 18)", "");
     RUN(db, "INSERT INTO nje_sent VALUES (3, 'N', 9999, 'L', 'I', 'L', 'O', 'D', ?1, 5)", "b", nasty);
@@ -491,9 +491,9 @@ static void no_registered_number_is_given_again(void **state)
     struct err err = ERR_CLEAR;
     char receipt[TRANSITION_RECEIPT_SIZE];
     RUN(db, "INSERT INTO sequence VALUES ('registration', 18)", "");
-    RUN(db, "INSERT INTO host_address VALUES ('MICROSFT', 'X0000500', 1, 2, 1, 10)", "");
-    RUN(db, "INSERT INTO host_address VALUES ('MICROSFT', 'X0000700', 1, 6, 0, 10)", "");
-    RUN(db, "INSERT INTO host_address VALUES ('MICROSFT', 'JOHNSMIT', 1, 6, 0, 10)", "");
+    RUN(db, "INSERT INTO host_address VALUES ('MICROSFT', 'X0000500', 1, 2, 1, 10, 10)", "");
+    RUN(db, "INSERT INTO host_address VALUES ('MICROSFT', 'X0000700', 1, 6, 0, 10, 10)", "");
+    RUN(db, "INSERT INTO host_address VALUES ('MICROSFT', 'JOHNSMIT', 1, 6, 0, 10, 10)", "");
     set_state(db, INSTANCE_IMPORTED, BUNDLE);
     assert_int_equal(transition_activate(db, "op", receipt, &err), 0);
     assert_int_equal(next_number(db), 701);
@@ -514,18 +514,40 @@ static void a_lossy_restore_jumps_and_holds(void **state)
     assert_int_equal(item_insert(db, &item, SPAN_LITERAL("x"), 0, &err), 0);
     RUN(db, "INSERT INTO sequence VALUES ('registration', 18)", "");
     assert_int_equal(transition_lossy(db, clock_now() - CLOCK_DAY / 2, "restore", "op", &lossy, &err), 0);
-    assert_int_equal(next_number(db), 100018);
+    assert_int_equal(next_number(db), 18 + 100000 + 12 * 3600 * TRANSITION_RATE);
     assert_int_equal(lossy.held, 1);
     assert_int_equal(number(db, "SELECT count(*) FROM item WHERE state = 1"), 1);
     assert_int_equal(number(db, "SELECT generation FROM instance"), 2);
+    RUN(db, "UPDATE sequence SET next = 18", "");
     /* 3000 a day for ten days and a bit: 10 x 3000 x 11 */
     RUN(db,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
-        " INSERT INTO host_address SELECT 'MICROSFT', printf('X%07d', i), 1, 2, 0, 5 FROM n",
+        " INSERT INTO host_address SELECT 'MICROSFT', printf('X%07d', i), 1, 2, 0, 5, 5 FROM n",
         "");
     assert_int_equal(transition_lossy(db, clock_now() - 10 * CLOCK_DAY - 1000, "restore", "op", &lossy, &err), 0);
-    assert_int_equal(lossy.jump, 330000);
-    assert_int_equal(next_number(db), 430018);
+    assert_int_equal(lossy.jump, 330000 + 10 * 24 * 3600 * TRANSITION_RATE);
+    assert_int_equal(next_number(db), 3001 + lossy.jump);
+    /* the same backup once more, an hour later: above all that can have been given in that hour */
+    int64_t first = lossy.next;
+    RUN(db, "UPDATE sequence SET next = 18", "");
+    assert_int_equal(transition_lossy(db, clock_now() - 10 * CLOCK_DAY - CLOCK_HOUR, "restore", "op", &lossy, &err), 0);
+    assert_int_equal(lossy.next, first + 3600 * TRANSITION_RATE);
+    close_ledger(db, "ledger");
+}
+
+/* PX-08: whoever got a number at a further node after the backup keeps it, also where that node had none before. */
+static void numbers_of_further_nodes_jump_too(void **state)
+{
+    (void)state;
+    struct db *db = new_ledger("ledger");
+    struct err err = ERR_CLEAR;
+    struct transition_lossy lossy;
+    RUN(db, "INSERT INTO sequence VALUES ('registration', 18), ('registration BRANCH', 40), ('nje job', 7)", "");
+    assert_int_equal(transition_lossy(db, clock_now(), "restore", "op", &lossy, &err), 0);
+    assert_int_equal(next_number(db), 100040);
+    assert_int_equal(number(db, "SELECT next FROM sequence WHERE name = 'registration BRANCH'"), 100040);
+    assert_int_equal(number(db, "SELECT next FROM sequence WHERE name = 'registrations from'"), 100040);
+    assert_int_equal(number(db, "SELECT next FROM sequence WHERE name = 'nje job'"), 7);
     close_ledger(db, "ledger");
 }
 
@@ -538,7 +560,7 @@ int main(void)
         cmocka_unit_test(a_letter_comes_back_whole),        cmocka_unit_test(only_the_right_order_moves_an_instance),
         cmocka_unit_test(a_rehearsal_never_becomes_active), cmocka_unit_test(taken_back_it_skips_numbers),
         cmocka_unit_test(numbers_are_read_from_user_ids),   cmocka_unit_test(no_registered_number_is_given_again),
-        cmocka_unit_test(a_lossy_restore_jumps_and_holds),
+        cmocka_unit_test(a_lossy_restore_jumps_and_holds),  cmocka_unit_test(numbers_of_further_nodes_jump_too),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -140,6 +140,29 @@ int transition_done(struct db *db, const char *receipt, const char *who, struct 
     return set(db, &instance, INSTANCE_DONE, "relocate done", who, err);
 }
 
+/* The highest next number of any node of ours. */
+static int highest_next(struct db *db, int64_t *next_r, struct err *err)
+{
+    return db_one_int(db, next_r, err,
+                      "SELECT coalesce(max(next), 1) FROM sequence WHERE name = '" REGISTRY_SEQUENCE
+                      "' OR name LIKE '" REGISTRY_SEQUENCE " %'",
+                      "") == -1
+               ? -1
+               : 0;
+}
+
+/* No node of ours, also one that has no numbers yet, gives one below `next` again. */
+static int raise_numbers(struct db *db, int64_t next, struct err *err)
+{
+    if (sequence_raise(db, REGISTRY_SEQUENCE, next, err) == -1 ||
+        sequence_raise(db, REGISTRY_SEQUENCE "s from", next, err) == -1)
+        return -1;
+    return db_run(db, err, "UPDATE sequence SET next = ?1 WHERE next < ?1 AND name LIKE '" REGISTRY_SEQUENCE " %'", "i",
+                  next) == -1
+               ? -1
+               : 0;
+}
+
 int transition_cancel(struct db *db, const char *bundle, bool never_activated, const char *who, struct err *err)
 {
     struct instance instance;
@@ -156,8 +179,7 @@ int transition_cancel(struct db *db, const char *bundle, bool never_activated, c
             "if bundle %s was activated anywhere, move back from there instead. If it never was and never will "
             "be: \"ovvm relocate cancel %s --never-activated\"",
             bundle, bundle);
-    if (db_one_int(db, &next, err, "SELECT next FROM sequence WHERE name = 'registration'", "") == -1 ||
-        sequence_raise(db, "registration", (next > 0 ? next : 1) + TRANSITION_SKIP, err) == -1 ||
+    if (highest_next(db, &next, err) == -1 || raise_numbers(db, next + TRANSITION_SKIP, err) == -1 ||
         set(db, &instance, INSTANCE_ACTIVE, "relocate cancel", who, err) == -1)
         return -1;
     instance.bundle[0] = '\0';
@@ -238,7 +260,7 @@ int transition_activate(struct db *db, const char *who, char receipt_r[TRANSITIO
     if (instance.state != INSTANCE_IMPORTED)
         return refuse(&instance, "only an imported instance can be activated", err);
     if (self_test(db, err) == -1 || first_free(db, &next, err) == -1 ||
-        sequence_raise(db, "registration", next, err) == -1)
+        sequence_raise(db, REGISTRY_SEQUENCE, next, err) == -1)
         return -1;
     instance.generation++;
     make_receipt(&instance, receipt_r);
@@ -247,6 +269,8 @@ int transition_activate(struct db *db, const char *who, char receipt_r[TRANSITIO
 
 /* --- when something is lost --- */
 
+/* The last term is for a backup that is restored a second time: the numbers given between the two restores are in
+ * neither, so the second must begin above them, and only the clock tells the two apart. */
 static int64_t jump_of(int64_t daily, int64_t since_us)
 {
     int64_t passed_us = clock_now() - since_us;
@@ -254,7 +278,8 @@ static int64_t jump_of(int64_t daily, int64_t since_us)
     int64_t jump = 0;
     if (__builtin_mul_overflow(daily * DAILY_FACTOR, days, &jump))
         jump = INT64_MAX / 4;
-    return jump > TRANSITION_SKIP ? jump : TRANSITION_SKIP;
+    jump = jump > TRANSITION_SKIP ? jump : TRANSITION_SKIP;
+    return jump + (passed_us > 0 ? passed_us / CLOCK_SECOND * TRANSITION_RATE : 0);
 }
 
 int transition_lossy(struct db *db, int64_t since_us, const char *what, const char *who,
@@ -269,8 +294,7 @@ int transition_lossy(struct db *db, int64_t since_us, const char *what, const ch
                    "SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM host_address WHERE kind = 2"
                    " GROUP BY made_us / 86400000000) AS days",
                    "") == -1 ||
-        db_one_int(db, &stored, err, "SELECT next FROM sequence WHERE name = 'registration'", "") == -1 ||
-        first_free(db, &next, err) == -1)
+        highest_next(db, &stored, err) == -1 || first_free(db, &next, err) == -1)
         return -1;
     lossy_r->jump = jump_of(daily, since_us);
     lossy_r->next = (stored > next ? stored : next) + lossy_r->jump;
@@ -278,7 +302,7 @@ int transition_lossy(struct db *db, int64_t since_us, const char *what, const ch
                            "UPDATE item SET state = 1, reason = 'held by a restore: it may have been delivered since'"
                            " WHERE queue <> 0 AND state = 0",
                            "");
-    if (lossy_r->held == -1 || sequence_raise(db, "registration", lossy_r->next, err) == -1 ||
+    if (lossy_r->held == -1 || raise_numbers(db, lossy_r->next, err) == -1 ||
         sequence_reserve(db, "names-lost", 1, 1, &stored, err) == -1) /* registry.h: no new names until confirmed */
         return -1;
     instance.generation++;

@@ -14,7 +14,8 @@ enum {
     TRANSITION_ID_SIZE = 33, /* 32 hexadecimal digits */
     TRANSITION_RECEIPT_SIZE = 80,
     TRANSITION_SKIP =
-        100000 /* numbers that are never given out after a move was taken back, or something was restored */
+        100000,           /* numbers that are never given out after a move was taken back, or something was restored */
+    TRANSITION_RATE = 100 /* and as many for each second since the backup: more than can be registered in one */
 };
 
 /* A new bundle's id. */
@@ -36,7 +37,8 @@ int transition_cancel(struct db *db, const char *bundle, bool never_activated, c
 int transition_activate(struct db *db, const char *who, char receipt_r[TRANSITION_RECEIPT_SIZE], struct err *err);
 
 /* The ledger is older than its last use, by an unknown amount: the sequence jumps by max(100,000, 10 x highest daily
- * use x days since `since_us`), letters that were ready are held, generation + 1, active. */
+ * use x days since `since_us`) and 100 for each second since then, letters that were ready are held, generation + 1,
+ * active. */
 struct transition_lossy {
     int64_t jump, next, held;
 };

@@ -4,7 +4,7 @@
 #include "store/person.h"
 
 #define PERSON_COLUMNS "key, address, name, source, made_us, used_us"
-#define HOST_COLUMNS   "node, user_id, person, kind, main, made_us"
+#define HOST_COLUMNS   "node, user_id, person, kind, main, made_us, kind_us"
 
 const char *person_source_name(enum person_source source)
 {
@@ -48,6 +48,7 @@ static void read_host(const struct db_rows *rows, struct person_host *host_r)
     host_r->kind = (enum host_kind)db_int(rows, 3);
     host_r->main = db_int(rows, 4) != 0;
     host_r->made_us = db_int(rows, 5);
+    host_r->kind_us = db_int(rows, 6);
 }
 
 static int one_person(struct db_rows *rows, int found, struct person *person_r, struct err *err)
@@ -138,15 +139,16 @@ int person_host_add(struct db *db, struct name8 node, struct name8 user, int64_t
                     int64_t now_us, struct err *err)
 {
     return (int)db_run(db, err,
-                       "INSERT INTO host_address (" HOST_COLUMNS ") VALUES (?1, ?2, nullif(?3, 0), ?4, 0, ?5)"
+                       "INSERT INTO host_address (" HOST_COLUMNS ") VALUES (?1, ?2, nullif(?3, 0), ?4, 0, ?5, ?5)"
                        " ON CONFLICT (node, user_id) DO NOTHING",
                        "ttiii", node.text, user.text, person, (int64_t)kind, now_us);
 }
 
-int person_host_set_kind(struct db *db, struct name8 node, struct name8 user, enum host_kind kind, struct err *err)
+int person_host_set_kind(struct db *db, struct name8 node, struct name8 user, enum host_kind kind, int64_t now_us,
+                         struct err *err)
 {
-    return db_run(db, err, "UPDATE host_address SET kind = ?3 WHERE node = ?1 AND user_id = ?2", "tti", node.text,
-                  user.text, (int64_t)kind) == -1
+    return db_run(db, err, "UPDATE host_address SET kind = ?3, kind_us = ?4 WHERE node = ?1 AND user_id = ?2", "ttii",
+                  node.text, user.text, (int64_t)kind, now_us) == -1
                ? -1
                : 0;
 }
@@ -208,7 +210,8 @@ int person_host_list(struct db *db, struct name8 node, struct name8 user, size_t
     struct db_rows rows;
     bool more = true;
     int found = db_query(db, &rows, err,
-                         "SELECT h.node, h.user_id, h.person, h.kind, h.main, h.made_us, p.address, p.name"
+                         "SELECT h.node, h.user_id, h.person, h.kind, h.main, h.made_us, h.kind_us,"
+                         " p.address, p.name"
                          " FROM host_address h LEFT JOIN person p ON p.key = h.person"
                          " WHERE h.node > ?1 OR (h.node = ?1 AND h.user_id > ?2) ORDER BY h.node, h.user_id LIMIT ?3",
                          "tti", node.text, user.text, (int64_t)limit);
@@ -217,8 +220,8 @@ int person_host_list(struct db *db, struct name8 node, struct name8 user, size_t
         char address[PERSON_ADDRESS_SIZE];
         char name[PERSON_NAME_SIZE];
         read_host(&rows, &host);
-        db_text(&rows, 6, address, sizeof address);
-        db_text(&rows, 7, name, sizeof name);
+        db_text(&rows, 7, address, sizeof address);
+        db_text(&rows, 8, name, sizeof name);
         more = each(arg, &host, address, name);
     }
     db_end(&rows);

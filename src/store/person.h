@@ -46,7 +46,7 @@ struct person_host {
     int64_t person; /* 0: nobody's */
     enum host_kind kind;
     bool main;
-    int64_t made_us;
+    int64_t made_us, kind_us; /* since when it is given, and of this kind */
 };
 
 /* Each: 1 found, 0 not, -1 error. */
@@ -54,7 +54,7 @@ int person_find(struct db *db, const char *address, struct person *person_r, str
 int person_load(struct db *db, int64_t key, struct person *person_r, struct err *err);
 /* The host address that is shown for the person. */
 int person_main(struct db *db, int64_t person, struct person_host *host_r, struct err *err);
-/* A host address of this person at `node` of one of the kinds in `kinds` (bit n: kind n), the oldest one. */
+/* A host address of this person of one of the kinds in `kinds` (bit n: kind n), the oldest one. */
 int person_has(struct db *db, int64_t person, unsigned kinds, struct person_host *host_r, struct err *err);
 int person_host_find(struct db *db, struct name8 node, struct name8 user, struct person_host *host_r, struct err *err);
 
@@ -67,7 +67,8 @@ int person_touch(struct db *db, int64_t key, int64_t now_us, struct err *err);
 /* Adds a host address that is not shown. 1 added, 0 it is taken (by whomever), -1 error. `person` 0: reserved. */
 int person_host_add(struct db *db, struct name8 node, struct name8 user, int64_t person, enum host_kind kind,
                     int64_t now_us, struct err *err);
-int person_host_set_kind(struct db *db, struct name8 node, struct name8 user, enum host_kind kind, struct err *err);
+int person_host_set_kind(struct db *db, struct name8 node, struct name8 user, enum host_kind kind, int64_t now_us,
+                         struct err *err);
 /* The one of the person's that is shown from now on. An empty node: none of them is. */
 int person_set_main(struct db *db, int64_t person, struct name8 node, struct name8 user, struct err *err);
 

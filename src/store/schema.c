@@ -34,7 +34,7 @@ static const char *const migrations[] = {
     "CREATE INDEX track_address ON track (address, at_us);"
     /* Who is who (store/person.h has the numbers of source and kind). One row for every person, and one for every host
      * address that was ever given to somebody; rows are never deleted. `main` is the address that is shown for the
-     * person; the others are accepted. */
+     * person; the others are accepted. `kind_us`: since when it is of its kind. */
     "CREATE TABLE person ("
     " key INTEGER PRIMARY KEY, address BLOB NOT NULL, name BLOB NOT NULL, source INTEGER NOT NULL,"
     " made_us INTEGER NOT NULL, used_us INTEGER NOT NULL);"
@@ -42,7 +42,7 @@ static const char *const migrations[] = {
     "CREATE INDEX person_source ON person (source, key);"
     "CREATE TABLE host_address ("
     " node TEXT NOT NULL, user_id TEXT NOT NULL, person INTEGER, kind INTEGER NOT NULL, main INTEGER NOT NULL,"
-    " made_us INTEGER NOT NULL, PRIMARY KEY (node, user_id)) WITHOUT ROWID;"
+    " made_us INTEGER NOT NULL, kind_us INTEGER NOT NULL, PRIMARY KEY (node, user_id)) WITHOUT ROWID;"
     "CREATE INDEX host_address_person ON host_address (person);"
     "CREATE UNIQUE INDEX host_address_main ON host_address (person) WHERE main = 1;"
     /* When people were last read from a directory, and how many there were. One row, once that was. */

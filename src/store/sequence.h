@@ -9,4 +9,8 @@ int sequence_reserve(struct db *db, const char *name, int64_t start, int64_t cou
 /* Never hands out a number below `next` again. */
 int sequence_raise(struct db *db, const char *name, int64_t next, struct err *err);
 
+/* Numbers of senders: this one at the connector's node, "registration NODE" at each further node of ours, which begin
+ * at "registrations from" where that is there. */
+#define REGISTRY_SEQUENCE "registration"
+
 #endif

@@ -112,9 +112,9 @@ def whole_move(tap: Tap, build: Path, running: bool) -> None:
         with tap.case(f"{how}: an instance with letters in all states is exported, and takes no more mail"):
             wanted = pending(old, 5, 4)
             change(old, "INSERT INTO person VALUES (7, CAST('=cmd@example.com' AS BLOB), X'FF00', 1, 10, 20)",
-                   "INSERT INTO host_address VALUES ('MICROSFT', 'X0000017', 7, 2, 1, 10)",
+                   "INSERT INTO host_address VALUES ('MICROSFT', 'X0000017', 7, 2, 1, 10, 10)",
                    "INSERT INTO person VALUES (8, CAST('dir@example.com' AS BLOB), CAST('Di' AS BLOB), 5, 10, 20)",
-                   "INSERT INTO host_address VALUES ('MICROSFT', 'DIR', 8, 1, 1, 10)",
+                   "INSERT INTO host_address VALUES ('MICROSFT', 'DIR', 8, 1, 1, 10, 10)",
                    "INSERT INTO directory VALUES ('people', 1790000000000000, 1)",
                    "UPDATE sequence SET next = 12 WHERE name = 'registration'")
             tables = old.directory / "tables"
