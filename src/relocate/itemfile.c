@@ -200,7 +200,7 @@ static int get_numbers(const json_t *facts, struct item *item, struct err *err)
     if (get_int(facts, "arrived_us", 0, INT64_MAX, &item->arrived_us, err) == -1 ||
         get_int(facts, "due_us", 0, INT64_MAX, &item->due_us, err) == -1 ||
         get_int(facts, "attempts", 0, INT32_MAX, &attempts, err) == -1 ||
-        get_int(facts, "flags", 0, ITEM_8BIT | ITEM_REPORT | ITEM_JOB, &flags, err) == -1 ||
+        get_int(facts, "flags", 0, ITEM_8BIT | ITEM_REPORT | ITEM_REGISTRAR | ITEM_JOB, &flags, err) == -1 ||
         get_int(facts, "size", 0, size_max, &size, err) == -1)
         return -1;
     item->attempts = (int)attempts;
