@@ -7,6 +7,7 @@ making so many calls. That takes an hour or two; `--every KIND…` does some of 
 """
 
 import argparse
+import json
 import re
 import shutil
 import struct
@@ -139,7 +140,11 @@ def all_there(traffic: Traffic) -> bool:
     if arrived < traffic.number:
         return False
     done = traffic.ovvm.run("status", "--json")
-    return done.returncode == 0 and traffic.ovvm.waiting() == 0
+    if done.returncode != 0:
+        return False
+    queues = json.loads(done.stdout)["queues"]
+    check(not any(q["quarantine"] for q in queues), f"letters in quarantine: {queues}")
+    return not any(q["ready"] + q["held"] for q in queues)
 
 
 def shapes(traffic: Traffic, files: int, letters: int) -> set[str]:
