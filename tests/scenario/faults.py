@@ -248,8 +248,8 @@ PARTS = {"first-start": first_start, "start": later_start, "work": work}
 
 
 def in_turn(tap: Tap, args: argparse.Namespace, kind: str, part: str, step: int) -> None:
-    """Call number args.first, and each `step`-th after it, until one is not reached, or a start is long over. A failing one is a result; the next goes
-    on with an instance of its own."""
+    """Call number args.first, and each `step`-th after it, until one is not reached, or a start is long over. A failing one is
+    a result; the next goes on with an instance of its own."""
     n, reached, failures = args.first, True, tap.failures
     enough = max(PASSED_STARTS, PASSED_MAX // step)
     while reached and tap.failures - failures < FAILURES_MAX:
