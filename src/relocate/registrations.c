@@ -260,6 +260,7 @@ static int read_names(struct span text, struct name8 node, take each, void *arg,
             result = end_entry(&entry, node, each, arg, err);
             entry = (struct entry){ .line = line, .nick = value };
         } else {
+            entry.line = entry.line != 0 ? entry.line : line; /* of an entry without a nickname */
             take_tag(&entry, tag, value);
         }
     }

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static int look(void *arg, const struct registration *registration, struct err *err)
 {
     (void)err;
-    if (registration->line <= *(size_t *)arg)
+    if (registration->line == 0 || registration->line < *(size_t *)arg)
         abort();
     *(size_t *)arg = registration->line;
     if (!registration->retired && registration->address.size == 0)
