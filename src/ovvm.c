@@ -85,25 +85,30 @@ static const struct verb_line lines[] = {
       "Ovdfile.dat, Route.tbl and the maps as they are in use", NULL },
     { "tables", "reload", 0, OPTION_CONFIRM, NULL, NULL, show_reload, "tables reload [--confirm]",
       "reads the tables and the people file anew; the directory is asked too, behind", NULL },
-    { "relocate", "export", 1, OPTION_AGAIN | OPTION_REHEARSAL | OPTION_DRAIN | OPTION_STATE | OPTION_TABLES,
+    { "relocate", "export", 1,
+      OPTION_AGAIN | OPTION_REHEARSAL | OPTION_DRAIN | OPTION_STATE | OPTION_TABLES | OPTION_PASSPHRASE | OPTION_SIGN,
       relocate_export_command, NULL, NULL, "relocate export FILE [--rehearsal|--again] [--drain SECONDS]",
       "everything into one bundle; this instance ends", NULL },
-    { "relocate", "inspect", 1, OPTION_UNSEALED, relocate_inspect_command, NULL, NULL,
-      "relocate inspect FILE|FOLDER [--unsealed]", "what a bundle holds, and whether it is whole", NULL },
-    { "relocate", "import", 1, OPTION_UNSEALED | OPTION_FORCE | OPTION_STATE, relocate_import_command, NULL, NULL,
-      "relocate import FILE|FOLDER [--unsealed] [--force]", "a bundle into a new state directory", NULL },
-    { "relocate", "activate", 0, OPTION_STATE, relocate_activate_command, NULL, NULL, "relocate activate",
-      "the imported instance takes over; prints a receipt", NULL },
+    { "relocate", "inspect", 1, OPTION_UNSEALED | OPTION_PASSPHRASE | OPTION_VERIFY, relocate_inspect_command, NULL,
+      NULL, "relocate inspect FILE|FOLDER [--unsealed]", "what a bundle holds, and whether it is whole", NULL },
+    { "relocate", "import", 1,
+      OPTION_UNSEALED | OPTION_FORCE | OPTION_MERGE | OPTION_STATE | OPTION_PASSPHRASE | OPTION_VERIFY,
+      relocate_import_command, NULL, NULL, "relocate import FILE|FOLDER [--unsealed] [--merge] [--force]",
+      "a bundle into a new state directory, or merged into a standing instance", NULL },
+    { "relocate", "original", 2, 0, relocate_original_command, NULL, NULL, "relocate original FOLDER NEW-FOLDER",
+      "the original product's files as a folder that import --unsealed takes", NULL },
+    { "relocate", "activate", 0, OPTION_ACCEPT | OPTION_STATE, relocate_activate_command, NULL, NULL,
+      "relocate activate [--accept]", "the imported instance takes over after a test; prints a receipt", NULL },
     { "relocate", "done", 1, OPTION_STATE, relocate_done_command, NULL, NULL, "relocate done RECEIPT",
       "on the old computer: the move is complete", NULL },
-    { "relocate", "cancel", 1, OPTION_NEVER_ACTIVATED | OPTION_STATE, relocate_cancel_command, NULL, NULL,
-      "relocate cancel BUNDLE-ID [--never-activated]", "takes an export back", NULL },
+    { "relocate", "cancel", 1, OPTION_NEVER_ACTIVATED | OPTION_WAS_ACTIVE | OPTION_STATE, relocate_cancel_command, NULL,
+      NULL, "relocate cancel BUNDLE-ID [--never-activated|--was-active]", "takes an export back", NULL },
     { "relocate", "adopt", 0, OPTION_STATE, relocate_adopt_command, NULL, NULL, "relocate adopt",
       "a copied or cloned state directory becomes this computer's", NULL },
-    { "backup", NULL, 1, OPTION_STATE | OPTION_TABLES, backup_command, NULL, NULL, "backup FILE",
-      "one consistent copy, while mail flows", NULL },
-    { "restore", NULL, 1, OPTION_FORCE | OPTION_STATE, restore_command, NULL, NULL, "restore FILE [--force]",
-      "a backup into a new state directory, when the ledger is lost", NULL },
+    { "backup", NULL, 1, OPTION_STATE | OPTION_TABLES | OPTION_PASSPHRASE | OPTION_SIGN, backup_command, NULL, NULL,
+      "backup FILE", "one consistent copy, while mail flows", NULL },
+    { "restore", NULL, 1, OPTION_FORCE | OPTION_STATE | OPTION_PASSPHRASE | OPTION_VERIFY, restore_command, NULL, NULL,
+      "restore FILE [--force]", "a backup into a new state directory, when the ledger is lost", NULL },
 };
 
 static void usage(FILE *to)
@@ -111,9 +116,12 @@ static void usage(FILE *to)
     (void)fputs("usage: ovvm [-c FILE] VERB [--json]\n", to);
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         (void)fprintf(to, "  %s\n        %s\n", lines[i].usage, lines[i].says);
-    (void)fputs("  host …\n        a small NJE node for trying things out (ovvm host --help)\n"
-                "The verbs that move, back up and restore take --state FOLDER too. See ovvm(1).\n",
-                to);
+    (void)fputs(
+        "  host …\n        a small NJE node for trying things out (ovvm host --help)\n"
+        "The verbs that move, back up and restore take --state FOLDER too; those that write a bundle "
+        "--passphrase-file\n"
+        "FILE and --sign-key FILE, those that read one --passphrase-file FILE and --verify-key FILE. See ovvm(1).\n",
+        to);
 }
 
 /* The configuration is sound; a file it names is not. */

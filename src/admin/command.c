@@ -21,6 +21,9 @@ static const struct {
     { "--confirm", OPTION_CONFIRM }, { "--never-activated", OPTION_NEVER_ACTIVATED },
     { "--queue", OPTION_QUEUE },     { "--state", OPTION_STATE },
     { "--drain", OPTION_DRAIN },     { "--tables", OPTION_TABLES },
+    { "--merge", OPTION_MERGE },     { "--was-active", OPTION_WAS_ACTIVE },
+    { "--accept", OPTION_ACCEPT },   { "--passphrase-file", OPTION_PASSPHRASE },
+    { "--sign-key", OPTION_SIGN },   { "--verify-key", OPTION_VERIFY },
     { "--name", OPTION_NAME },       { "--after", OPTION_AFTER },
     { "--help", OPTION_HELP },       { "-h", OPTION_HELP },
     { "--version", OPTION_VERSION }, { "--dry-run", OPTION_DRY_RUN },
@@ -49,6 +52,12 @@ static const char **value_of(struct command *command, enum command_option option
         return &command->kind;
     case OPTION_FORMAT:
         return &command->format;
+    case OPTION_PASSPHRASE:
+        return &command->passphrase_file;
+    case OPTION_SIGN:
+        return &command->sign_key;
+    case OPTION_VERIFY:
+        return &command->verify_key;
     default:
         return NULL;
     }

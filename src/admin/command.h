@@ -31,10 +31,16 @@ enum command_option {
     OPTION_VERSION = 1 << 15,
     OPTION_DRY_RUN = 1 << 16,
     OPTION_RENEW = 1 << 17,
+    OPTION_MERGE = 1 << 18,
+    OPTION_WAS_ACTIVE = 1 << 19,
+    OPTION_ACCEPT = 1 << 20,
     /* with a value */
-    OPTION_MATCH = 1 << 18,
-    OPTION_KIND = 1 << 19,
-    OPTION_FORMAT = 1 << 20
+    OPTION_MATCH = 1 << 21,
+    OPTION_KIND = 1 << 22,
+    OPTION_FORMAT = 1 << 23,
+    OPTION_PASSPHRASE = 1 << 24,
+    OPTION_SIGN = 1 << 25,
+    OPTION_VERIFY = 1 << 26
 };
 
 enum { COMMAND_WORDS_MAX = 4 };
@@ -43,6 +49,7 @@ struct command {
     const char *conf_path;
     unsigned options; /* those that were given */
     const char *queue, *state, *drain, *tables, *name, *after, *match, *kind, *format;
+    const char *passphrase_file, *sign_key, *verify_key;
     const char *words[COMMAND_WORDS_MAX];
     int count;
 };
@@ -78,10 +85,11 @@ int queue_import_command(const struct command *command);
 int register_export_command(const struct command *command);
 int register_import_command(const struct command *command);
 
-/* relocate_command.c */
+/* relocate_out.c, relocate_in.c, relocate_state.c */
 int relocate_export_command(const struct command *command);
 int relocate_inspect_command(const struct command *command);
 int relocate_import_command(const struct command *command);
+int relocate_original_command(const struct command *command);
 int relocate_activate_command(const struct command *command);
 int relocate_done_command(const struct command *command);
 int relocate_cancel_command(const struct command *command);

@@ -188,7 +188,7 @@ static void run_request(struct client *client, const char *line)
         ledger_done(client, NULL);
         return;
     }
-    client->job = (struct store_job){ .work = ledger_work, .done = ledger_done, .arg = client };
+    client->job = (struct store_job){ .work = ledger_work, .done = ledger_done, .arg = client, .beyond_fence = true };
     if (client->verb->writes)
         store_write(client->control->options.store, &client->job);
     else

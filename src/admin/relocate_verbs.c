@@ -15,7 +15,9 @@ enum { DRAIN_DEFAULT_S = 30, DRAIN_MAX_S = 3600 };
 struct beginning {
     struct verb_call *call;
     char bundle[TRANSITION_ID_SIZE];
+    bool undo;
     struct instance instance; /* after the commit */
+    json_t *back;             /* letters that were let go: they are in their queues */
     struct store_job job;
 };
 
@@ -36,16 +38,56 @@ static void end(struct beginning *beginning, const struct err *err)
 {
     struct verb_call *call = beginning->call;
     under_way = false;
+    if (err == NULL && beginning->back != NULL)
+        (void)json_object_set(call->reply, "back", beginning->back);
+    json_decref(beginning->back);
     mem_free(beginning);
     verb_answer(call, err);
+}
+
+/* Mail flows again. */
+static void open_doors(const struct control_options *options)
+{
+    struct err err = ERR_CLEAR;
+    store_fence(options->store, false);
+    if (options->instance->state == INSTANCE_ACTIVE && gateway_reopen(options->gateway, &err) == -1)
+        log_warning(LOG_RELOCATE, err_log_number(err.id), "the doors stay closed: %s", err.text);
+}
+
+/* Which of the letters that were in hand when the doors closed are where they were. */
+static int list_back(struct db *db, struct beginning *beginning, struct err *err)
+{
+    size_t count = 0;
+    const struct gateway_held *held = gateway_was_in_hand(beginning->call->options->gateway, &count);
+    json_decref(beginning->back);
+    beginning->back = json_array();
+    for (size_t i = 0; i < count; i++) {
+        struct db_rows rows;
+        char id[ULID_LENGTH + 1] = "";
+        int found = db_query(db, &rows, err, "SELECT id FROM item WHERE key = ?1 AND queue = ?2 AND state = 0", "ii",
+                             held[i].key, (int64_t)held[i].queue);
+        if (found == 0)
+            found = db_next(&rows, err);
+        if (found == 1)
+            db_text(&rows, 0, id, sizeof id);
+        db_end(&rows);
+        if (found == -1)
+            return -1;
+        if (found == 1)
+            (void)json_array_append_new(beginning->back,
+                                        json_pack("{s:s, s:s}", "id", id, "queue", queue_name(held[i].queue)));
+    }
+    return 0;
 }
 
 static int begin_work(struct db *db, void *arg, struct err *err)
 {
     struct beginning *beginning = arg;
-    return transition_begin(db, beginning->bundle, beginning->call->who, err) == 0
-               ? instance_read(db, &beginning->instance, err)
-               : -1;
+    if (beginning->undo ? transition_undo(db, beginning->bundle, beginning->call->who, err) == -1
+                        : transition_begin(db, beginning->bundle, beginning->call->who, err) == -1 ||
+                              list_back(db, beginning, err) == -1)
+        return -1;
+    return instance_read(db, &beginning->instance, err);
 }
 
 static void begin_done(void *arg, const struct err *err)
@@ -56,6 +98,8 @@ static void begin_done(void *arg, const struct err *err)
                  beginning->bundle, beginning->call->who);
         *beginning->call->options->instance = beginning->instance;
         gateway_deactivate(beginning->call->options->gateway);
+    } else {
+        open_doors(beginning->call->options);
     }
     end(beginning, err);
 }
@@ -65,14 +109,61 @@ static void drained(void *arg)
     struct beginning *beginning = arg;
     const struct control_options *options = beginning->call->options;
     struct err err = ERR_CLEAR;
-    if (!gateway_at_rest(options->gateway)) {
+    if (!gateway_at_rest(options->gateway) && !gateway_may_let_go(options->gateway)) {
         (void)err_set(&err, ERR_BUSY,
-                      "letters are still in hand and the doors are closed now: stop ovvmd, then export again");
+                      "what was delivered cannot be written down yet, and without that it would be sent twice; the "
+                      "doors open again: look at \"ovvm status\", then export again");
+        open_doors(options);
         end(beginning, &err);
         return;
     }
-    beginning->job = (struct store_job){ .work = begin_work, .done = begin_done, .arg = beginning };
+    /* what is in hand still is let go: the ledger takes nothing of it behind the job that closes this instance */
+    beginning->job =
+        (struct store_job){ .work = begin_work, .done = begin_done, .arg = beginning, .beyond_fence = true };
+    store_fence(options->store, true);
     store_write(options->store, &beginning->job);
+}
+
+static void undo_done(void *arg, const struct err *err)
+{
+    struct beginning *beginning = arg;
+    if (err == NULL) {
+        *beginning->call->options->instance = beginning->instance;
+        log_info(LOG_RELOCATE, 522, "the export into bundle %s failed; this instance goes on", beginning->bundle);
+        open_doors(beginning->call->options);
+    }
+    end(beginning, err);
+}
+
+/* The export failed before the bundle had its name. */
+void verb_relocate_undo(struct verb_call *call)
+{
+    struct err err = ERR_CLEAR;
+    struct beginning *beginning = mem_zero(sizeof *beginning);
+    if (beginning == NULL) {
+        (void)err_set(&err, ERR_NO_MEMORY, "out of memory");
+    } else if (!take_bundle(call, beginning->bundle, &err)) {
+        mem_free(beginning);
+        beginning = NULL;
+    } else if (under_way) {
+        (void)err_set(&err, ERR_BUSY, "another export is under way");
+    } else if (!gateway_can_reopen(call->options->gateway)) {
+        (void)err_set(&err, ERR_REFUSED,
+                      "the doors were closed already when ovvmd started: stop it, then \"ovvm relocate "
+                      "cancel %s\", or export again",
+                      beginning->bundle);
+    }
+    if (err.id != ERR_NONE) {
+        mem_free(beginning);
+        verb_answer(call, &err);
+        return;
+    }
+    under_way = true;
+    beginning->call = call;
+    beginning->undo = true;
+    beginning->job =
+        (struct store_job){ .work = begin_work, .done = undo_done, .arg = beginning, .beyond_fence = true };
+    store_write(call->options->store, &beginning->job);
 }
 
 void verb_relocate_begin(struct verb_call *call)

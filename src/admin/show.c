@@ -50,12 +50,22 @@ static int is_true(const json_t *object, const char *key)
     return json_is_true(json_object_get(object, key));
 }
 
+/* In words: is it this one that sends mail? */
+static const char *state_words(const char *state)
+{
+    return strcmp(state, "moved") == 0       ? "moved away"
+           : strcmp(state, "done") == 0      ? "moved away for good"
+           : strcmp(state, "imported") == 0  ? "imported, not active"
+           : strcmp(state, "exporting") == 0 ? "being exported, closed"
+                                             : state;
+}
+
 void show_status(const json_t *reply)
 {
     size_t index;
     json_t *one;
     (void)printf("%s (%s): %s, generation %lld, ovvmd %s\n\n", text(reply, "node"), text(reply, "domain"),
-                 text(reply, "state"), number(reply, "generation"), text(reply, "version"));
+                 state_words(text(reply, "state")), number(reply, "generation"), text(reply, "version"));
     (void)printf("%-10s %-12s %8s %6s %11s  %s\n", "queue", "", "ready", "held", "quarantine", "oldest");
     json_array_foreach(json_object_get(reply, "queues"), index, one)
     {
@@ -450,6 +460,44 @@ static void put_fact(const char *name, const char *value)
     (void)putchar('\n');
 }
 
+static void put_list(const json_t *list, const char *title)
+{
+    size_t index;
+    json_t *line;
+    json_array_foreach(list, index, line)
+    {
+        (void)printf("%s%s", index == 0 ? title : "", index == 0 ? "\n  " : "  ");
+        put_safe(json_string_value(line), 0);
+        (void)putchar('\n');
+    }
+}
+
+/* What is the same needs no line. */
+static void put_configuration(const json_t *list)
+{
+    size_t index;
+    json_t *key;
+    long long same = 0;
+    json_array_foreach(list, index, key)
+    {
+        if (strcmp(text(key, "is"), "same") == 0) {
+            same++;
+            continue;
+        }
+        (void)printf("%-16s [", text(key, "is"));
+        put_safe(text(key, "section"), 0);
+        (void)fputs("] ", stdout);
+        put_safe(text(key, "key"), 0);
+        (void)fputs("  there \"", stdout);
+        put_safe(text(key, "before"), 0);
+        (void)fputs("\", here \"", stdout);
+        put_safe(text(key, "now"), 0);
+        (void)puts("\"");
+    }
+    if (json_array_size(list) > 0)
+        (void)printf("%-16s %lld further keys of the configuration\n", "same", same);
+}
+
 void show_bundle(const json_t *reply)
 {
     const char *name;
@@ -463,6 +511,7 @@ void show_bundle(const json_t *reply)
     put_fact("domain", text(reply, "domain"));
     (void)printf("%-12s %lld\n", "generation", number(reply, "generation"));
     put_fact("checksum", text(reply, "checksum"));
+    put_fact("signature", text(reply, "signature"));
     json_object_foreach(json_object_get(reply, "counts"), name, value)
     {
         (void)printf("%12lld ", (long long)json_integer_value(value));
@@ -470,16 +519,18 @@ void show_bundle(const json_t *reply)
         (void)putchar('\n');
     }
     put_fact("state", text(reply, "state"));
-    json_array_foreach(json_object_get(reply, "host_side"), index, value)
+    put_configuration(json_object_get(reply, "configuration"));
+    json_object_foreach(json_object_get(reply, "tables"), name, value)
     {
-        (void)fputs(index == 0 ? "\nOn the host side:\n  " : "  ", stdout);
-        put_safe(json_string_value(value), 0);
-        (void)putchar('\n');
+        (void)printf("%-12s %s\n", name, json_string_value(value));
     }
-    json_array_foreach(json_object_get(reply, "next"), index, value)
-    {
-        (void)fputs(index == 0 ? "\nNext:\n  " : "  ", stdout);
-        put_safe(json_string_value(value), 0);
-        (void)putchar('\n');
-    }
+    json_array_foreach(json_object_get(reply, "back"), index, value)(void)
+        printf("%s %s in %s\n", index == 0 ? "\nNot finished in time, so back in their queues:\n " : " ",
+               text(value, "id"), text(value, "queue"));
+    if (json_object_get(reply, "addresses") != NULL)
+        (void)printf("\n%lld addresses were looked up under this configuration; %lld differ\n",
+                     number(reply, "addresses"), number(reply, "differences"));
+    put_list(json_object_get(reply, "differ"), "Addresses that differ:");
+    put_list(json_object_get(reply, "host_side"), "\nOn the host side:");
+    put_list(json_object_get(reply, "next"), "\nNext:");
 }

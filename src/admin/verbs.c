@@ -493,6 +493,7 @@ static const struct verb verbs[] = {
     { .name = "queue release", .start = verb_queue_change },
     { .name = "queue import", .start = verb_queue_import },
     { .name = "relocate begin", .start = verb_relocate_begin },
+    { .name = "relocate undo", .start = verb_relocate_undo },
     { .name = "relocate moved", .writes = true, .ledger = verb_relocate_moved, .loop = verb_relocate_moved_done },
 };
 

@@ -49,6 +49,7 @@ void verb_queue_change(struct verb_call *call);
 void verb_queue_import(struct verb_call *call);
 /* relocate_verbs.c: what a move asks of the running daemon. */
 void verb_relocate_begin(struct verb_call *call);
+void verb_relocate_undo(struct verb_call *call);
 int verb_relocate_moved(struct db *db, const struct verb_call *call, struct err *err);
 void verb_relocate_moved_done(struct verb_call *call);
 

@@ -342,7 +342,7 @@ static void take_key(struct conf_reader *reader, struct span name, struct span v
 /* --- lines --- */
 
 /* Without the comment: from ; or # at the start or after a blank, outside quotes. */
-static struct span strip_comment(struct span line)
+struct span conf_strip_comment(struct span line)
 {
     bool quoted = false, after_blank = true;
     for (size_t i = 0; i < line.size; i++) {
@@ -455,7 +455,7 @@ static void take_line(struct conf_reader *reader, struct span line)
         conf_problem_add(problems, reader->line, "%s", why);
         return;
     }
-    line = strip_comment(line);
+    line = conf_strip_comment(line);
     struct span text = span_trim(line);
     if (text.size == 0)
         return;

@@ -191,6 +191,9 @@ int conf_parse(struct span text, struct conf *conf_r, struct conf_problems *prob
 /* Also overwrites the passwords. Leaves *conf empty. */
 void conf_free(struct conf *conf);
 
+/* A line of a configuration without the comment at its end. */
+struct span conf_strip_comment(struct span line);
+
 /* "path:12: text" or "path: text", one line each, for people. */
 void conf_problems_print(const struct conf_problems *problems, const char *path, struct buf *to);
 

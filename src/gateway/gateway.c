@@ -406,6 +406,17 @@ static int init_parts(struct gateway *gateway, struct err *err)
     return made ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
+/* The doors are open. */
+static void begin_work(struct gateway *gateway)
+{
+    reserve(gateway);
+    loop_timer_set(&gateway->purge_timer, PURGE_PAUSE_US);
+    gateway_wake(gateway, QUEUE_HOST_IN, NULL);
+    gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
+    gateway_wake(gateway, QUEUE_MAIL_OUT, NULL);
+    gateway_wake(gateway, QUEUE_HOST_OUT, NULL);
+}
+
 int gateway_new(const struct gateway_options *options, struct gateway **gateway_r, struct err *err)
 {
     *gateway_r = NULL;
@@ -436,12 +447,7 @@ int gateway_new(const struct gateway_options *options, struct gateway **gateway_
     if (init_parts(gateway, err) == -1 || look_around(gateway, err) == -1 || mail_door_open(gateway, err) == -1 ||
         host_door_open(gateway, err) == -1 || stranded_open(gateway, err) == -1)
         return -1;
-    reserve(gateway);
-    loop_timer_set(&gateway->purge_timer, PURGE_PAUSE_US);
-    gateway_wake(gateway, QUEUE_HOST_IN, NULL);
-    gateway_wake(gateway, QUEUE_MAIL_IN, NULL);
-    gateway_wake(gateway, QUEUE_MAIL_OUT, NULL);
-    gateway_wake(gateway, QUEUE_HOST_OUT, NULL);
+    begin_work(gateway);
     return 0;
 }
 
@@ -469,15 +475,56 @@ static bool in_hand(const struct gateway *gateway)
 }
 
 /* The doors are closed; what is still on its way into the ledger may arrive. */
+static void open_again(struct gateway *gateway);
+
 static void check_drained(void *arg)
 {
     struct gateway *gateway = arg;
+    if (gateway->reopening) {
+        open_again(gateway);
+        return;
+    }
     if (in_hand(gateway) && clock_steady() < gateway->drain_until) {
         loop_timer_set(&gateway->drain_timer, 10000);
         return;
     }
     gateway->drained = true;
     tell_closers(gateway);
+}
+
+static void note_pump(struct gateway *gateway, const struct pump *pump)
+{
+    for (size_t i = 0; i < pump->flight_count; i++)
+        gateway->held[gateway->held_count++] = (struct gateway_held){ .queue = pump->queue, .key = pump->flight[i] };
+}
+
+/* For the list of what an export puts back; without memory the list is empty. */
+static void note_in_hand(struct gateway *gateway)
+{
+    size_t count = gateway->host_in.flight_count + gateway->mail_in.flight_count + gateway->mail_out.flight_count;
+    for (size_t i = 0; i < gateway->neighbour_count; i++)
+        count += gateway->neighbours[i].pump.flight_count;
+    mem_free(gateway->held);
+    gateway->held_count = 0;
+    gateway->held = mem_zero((count + 1) * sizeof gateway->held[0]);
+    if (gateway->held == NULL)
+        return;
+    note_pump(gateway, &gateway->host_in);
+    note_pump(gateway, &gateway->mail_in);
+    note_pump(gateway, &gateway->mail_out);
+    for (size_t i = 0; i < gateway->neighbour_count; i++)
+        note_pump(gateway, &gateway->neighbours[i].pump);
+}
+
+const struct gateway_held *gateway_was_in_hand(const struct gateway *gateway, size_t *count_r)
+{
+    *count_r = gateway->held_count;
+    return gateway->held;
+}
+
+bool gateway_may_let_go(const struct gateway *gateway)
+{
+    return gateway->drained && gateway->doors_open == 0 && gateway->again == NULL;
 }
 
 void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void *arg), void *arg)
@@ -495,6 +542,7 @@ void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void
     gateway->draining = true;
     gateway->drain_until = clock_steady() + 2 * wait_us + CLOCK_SECOND;
     loop_timer_unset(&gateway->purge_timer);
+    note_in_hand(gateway);
     gateway->doors_open = (unsigned)gateway->neighbour_count + 2;
     smtp_server_drain(gateway->server, wait_us, door_closed, gateway);
     smtp_client_drain(gateway->client, wait_us, door_closed, gateway);
@@ -521,6 +569,43 @@ void gateway_deactivate(struct gateway *gateway)
     gateway->active = false;
 }
 
+/* What waits in the queues did not change meanwhile, and it is looked at from its beginning. */
+static void open_again(struct gateway *gateway)
+{
+    struct err err = ERR_CLEAR;
+    if (in_hand(gateway)) {
+        loop_timer_set(&gateway->drain_timer, 10000);
+        return;
+    }
+    gateway->reopening = gateway->draining = gateway->drained = false;
+    gateway->active = true;
+    mail_door_close(gateway);
+    host_door_close(gateway);
+    if (mail_door_open(gateway, &err) == -1 || host_door_open(gateway, &err) == -1) {
+        log_error(LOG_GATEWAY, err_log_number(err.id),
+                  "the doors cannot be opened again (%s); stopping, to be started anew", err.text);
+        gateway->failed = true;
+        loop_stop(gateway->loop);
+        return;
+    }
+    log_info(LOG_GATEWAY, 513, "the doors are open again");
+    begin_work(gateway);
+}
+
+bool gateway_can_reopen(const struct gateway *gateway)
+{
+    return gateway->translator != NULL;
+}
+
+int gateway_reopen(struct gateway *gateway, struct err *err)
+{
+    if (!gateway_can_reopen(gateway))
+        return err_set(err, ERR_REFUSED, "the doors were closed when ovvmd started; start it anew");
+    gateway->reopening = true;
+    loop_timer_set(&gateway->drain_timer, 0);
+    return 0;
+}
+
 void gateway_free(struct gateway *gateway)
 {
     if (gateway == NULL)
@@ -529,6 +614,7 @@ void gateway_free(struct gateway *gateway)
     mail_door_close(gateway);
     stranded_close(gateway);
     hot_free(&gateway->hot);
+    mem_free(gateway->held);
     pump_close(&gateway->host_in);
     pump_close(&gateway->mail_in);
     loop_timer_free(&gateway->backlog_timer);

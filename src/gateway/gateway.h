@@ -39,8 +39,21 @@ int gateway_new(const struct gateway_options *options, struct gateway **gateway_
 void gateway_drain(struct gateway *gateway, int64_t wait_us, void (*closed)(void *arg), void *arg);
 /* After a drain: is nothing on its way any more, so that the ledger stays as it is? */
 bool gateway_at_rest(const struct gateway *gateway);
-/* After a drain: the instance moved away, the doors stay closed until the daemon is started anew. */
+/* After a drain that ended with letters in hand: may they be let go? They are in their queues still, and with the
+ * ledger fenced (store_fence) nothing of what was begun with them is written. False: a door is not closed yet, or
+ * something that is true on the other side waits to be written. */
+bool gateway_may_let_go(const struct gateway *gateway);
+/* The letters that were in hand when the drain began; some of them were finished since. */
+struct gateway_held {
+    enum queue queue;
+    int64_t key;
+};
+const struct gateway_held *gateway_was_in_hand(const struct gateway *gateway, size_t *count_r);
+/* After a drain: the instance moved away, the doors stay closed until gateway_reopen or a new start. */
 void gateway_deactivate(struct gateway *gateway);
+/* After a drain: the doors open again, as soon as nothing is in hand any more. REFUSED where they never were open. */
+int gateway_reopen(struct gateway *gateway, struct err *err);
+bool gateway_can_reopen(const struct gateway *gateway);
 /* Gives up what was not finished in time; before the ledger is closed. */
 void gateway_halt(struct gateway *gateway);
 /* After `closed` and gateway_halt. */

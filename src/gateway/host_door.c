@@ -576,4 +576,6 @@ void host_door_close(struct gateway *gateway)
         pump_close(&gateway->neighbours[i].pump);
     }
     mem_free(gateway->neighbours);
+    gateway->neighbours = NULL;
+    gateway->neighbour_count = 0;
 }

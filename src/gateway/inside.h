@@ -80,6 +80,9 @@ struct gateway {
     size_t aged;
     /* draining */
     unsigned doors_open;
+    bool reopening;
+    struct gateway_held *held; /* in hand when it began */
+    size_t held_count;
     int64_t drain_until;
     struct loop_timer drain_timer;
     struct {

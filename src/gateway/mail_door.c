@@ -524,5 +524,8 @@ void mail_door_close(struct gateway *gateway)
         smtp_server_free(gateway->server);
     if (gateway->client != NULL)
         smtp_client_free(gateway->client);
+    gateway->server = NULL;
+    gateway->client = NULL;
+    gateway->slots_waiting = 0;
     pump_close(&gateway->mail_out);
 }

@@ -14,7 +14,7 @@ static void read_bundle(int fd)
     struct err err = ERR_CLEAR;
     struct bundle_reader *reader = NULL;
     json_t *manifest = NULL;
-    if (bundle_open_fd(fd, &reader, &err) == -1)
+    if (bundle_open_fd(fd, NULL, &reader, &err) == -1)
         return;
     if (bundle_verify(reader, true, &manifest, &err) == 0)
         for (size_t i = 0; i < bundle_entry_count(reader); i++)

@@ -79,7 +79,7 @@ static bool is_item(const char *name)
 static bool is_classic(const char *name)
 {
     static const char folder[] = "Tables/";
-    static const char *const ends[] = { ".dat", ".tbl", ".csm", ".msg" };
+    static const char *const ends[] = { ".dat", ".tbl", ".csm", ".msg", ".idx", ".pab", ".original" };
     if (strncmp(name, folder, sizeof folder - 1) != 0)
         return false;
     name += sizeof folder - 1;
@@ -91,15 +91,17 @@ static bool is_classic(const char *name)
             return false;
     if (strcmp(name, "Hostusers.csv") == 0)
         return true;
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (strcasecmp(name + size - 4, ends[i]) == 0)
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        size_t length = strlen(ends[i]);
+        if (size > length && strcasecmp(name + size - length, ends[i]) == 0)
             return true;
+    }
     return false;
 }
 
 bool bundle_name_ok(const char *name)
 {
-    static const char *const fixed[] = { BUNDLE_MANIFEST, BUNDLE_SUMS, BUNDLE_FILES, BUNDLE_CONF };
+    static const char *const fixed[] = { BUNDLE_MANIFEST, BUNDLE_SUMS, BUNDLE_SIGN, BUNDLE_FILES, BUNDLE_CONF };
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         if (strcmp(name, fixed[i]) == 0)
             return true;

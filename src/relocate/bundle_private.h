@@ -16,4 +16,10 @@ void bundle_list_sort(struct bundle_list *list);
 struct bundle_entry *bundle_list_find(const struct bundle_list *list, const char *name);
 void bundle_list_free(struct bundle_list *list);
 
+/* sign.c: `signature_r` of the bytes with the private key in the file; whether it is that of the public one's other
+ * half. REFUSED: no such key; BAD_CONTENT: another signature. */
+enum { BUNDLE_SIGNATURE = 64 };
+int sign_make(const char *key_file, struct span bytes, uint8_t signature_r[BUNDLE_SIGNATURE], struct err *err);
+int sign_check(const char *key_file, struct span bytes, struct span signature, struct err *err);
+
 #endif

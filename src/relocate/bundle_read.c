@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "relocate/csv.h"
+#include "relocate/seal.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,10 @@ enum { READ_SIZE = 64 * 1024 };
 struct bundle_reader {
     int fd; /* of the bundle or folder */
     struct archive *archive;
+    const struct bundle_keys *keys;
+    struct seal *seal; /* NULL: it is not encrypted */
+    struct err seal_err;
+    bool has_signature;
     /* folder */
     bool folder;
     struct bundle_list files; /* sorted: one order every time */
@@ -44,6 +50,50 @@ struct bundle_reader {
 
 /* --- opening --- */
 
+static int open_seal(struct bundle_reader *reader, const char *passphrase_file, struct err *err)
+{
+    uint8_t passphrase[SEAL_PASSPHRASE_MAX];
+    size_t size = 0;
+    if (passphrase_file == NULL)
+        return err_set(err, ERR_REFUSED, "the bundle is encrypted: --passphrase-file FILE");
+    int result = seal_passphrase(passphrase_file, passphrase, &size, err);
+    if (result == 0)
+        result = seal_open(reader->fd, span_of(passphrase, size), &reader->seal, err);
+    OPENSSL_cleanse(passphrase, sizeof passphrase);
+    return result;
+}
+
+static la_ssize_t read_sealed(struct archive *archive, void *arg, const void **bytes_r)
+{
+    struct bundle_reader *reader = arg;
+    struct span piece;
+    if (seal_read(reader->seal, &piece, &reader->seal_err) == -1) {
+        archive_set_error(archive, EIO, "%s", reader->seal_err.text);
+        return -1;
+    }
+    *bytes_r = piece.at;
+    return (la_ssize_t)piece.size;
+}
+
+static int open_source(struct bundle_reader *reader, struct err *err)
+{
+    const char *passphrase_file = reader->keys != NULL ? reader->keys->passphrase_file : NULL;
+    if (reader->seal == NULL && seal_is(reader->fd) && open_seal(reader, passphrase_file, err) == -1)
+        return -1;
+    if (reader->seal == NULL && passphrase_file != NULL)
+        return err_set(err, ERR_REFUSED,
+                       "the bundle is not encrypted: leave out --passphrase-file, if it is the right one");
+    if (reader->seal != NULL && seal_rewind(reader->seal, err) == -1)
+        return -1;
+    int code = reader->seal != NULL ? archive_read_open(reader->archive, reader, NULL, read_sealed, NULL)
+                                    : archive_read_open_fd(reader->archive, reader->fd, READ_SIZE);
+    if (reader->seal_err.id != ERR_NONE) {
+        *err = reader->seal_err;
+        return -1;
+    }
+    return code == ARCHIVE_OK ? 0 : err_set(err, ERR_BAD_CONTENT, "this is no bundle (a tar in zstd)");
+}
+
 static int open_archive(struct bundle_reader *reader, struct err *err)
 {
     if (lseek(reader->fd, 0, SEEK_SET) == -1)
@@ -54,8 +104,8 @@ static int open_archive(struct bundle_reader *reader, struct err *err)
     if (archive_read_support_filter_zstd(reader->archive) != ARCHIVE_OK ||
         archive_read_support_format_tar(reader->archive) != ARCHIVE_OK)
         return err_set(err, ERR_CONFIG, "this libarchive cannot read tar in zstd");
-    if (archive_read_open_fd(reader->archive, reader->fd, READ_SIZE) != ARCHIVE_OK)
-        return err_set(err, ERR_BAD_CONTENT, "this is no bundle (a tar in zstd)");
+    if (open_source(reader, err) == -1)
+        return -1;
     if (archive_filter_code(reader->archive, 0) != ARCHIVE_FILTER_ZSTD)
         return err_set(err, ERR_BAD_CONTENT, "this is no bundle: it is not compressed with zstd");
     return 0;
@@ -114,11 +164,12 @@ static struct bundle_reader *reader_new(int fd, struct err *err)
     return reader;
 }
 
-int bundle_open_fd(int fd, struct bundle_reader **reader_r, struct err *err)
+int bundle_open_fd(int fd, const struct bundle_keys *keys, struct bundle_reader **reader_r, struct err *err)
 {
     *reader_r = reader_new(fd, err);
     if (*reader_r == NULL)
         return -1;
+    (*reader_r)->keys = keys;
     if (open_archive(*reader_r, err) == 0)
         return 0;
     bundle_reader_free(*reader_r);
@@ -126,7 +177,7 @@ int bundle_open_fd(int fd, struct bundle_reader **reader_r, struct err *err)
     return -1;
 }
 
-int bundle_open(const char *path, struct bundle_reader **reader_r, struct err *err)
+int bundle_open(const char *path, const struct bundle_keys *keys, struct bundle_reader **reader_r, struct err *err)
 {
     struct stat status;
     *reader_r = NULL;
@@ -134,16 +185,27 @@ int bundle_open(const char *path, struct bundle_reader **reader_r, struct err *e
     if (fd == -1)
         return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_REFUSED, "%.180s: %m", path);
     if (fstat(fd, &status) == 0 && !S_ISDIR(status.st_mode))
-        return bundle_open_fd(fd, reader_r, err) == 0 ? 0 : err_context(err, "%.150s", path);
+        return bundle_open_fd(fd, keys, reader_r, err) == 0 ? 0 : err_context(err, "%.150s", path);
     *reader_r = reader_new(fd, err);
     if (*reader_r == NULL)
         return -1;
     (*reader_r)->folder = true;
+    (*reader_r)->keys = keys;
     if (list_folder(*reader_r, path, err) == 0)
         return 0;
     bundle_reader_free(*reader_r);
     *reader_r = NULL;
     return err_context(err, "%.150s", path);
+}
+
+bool bundle_is_signed(const struct bundle_reader *reader)
+{
+    return reader->has_signature;
+}
+
+bool bundle_is_sealed(const struct bundle_reader *reader)
+{
+    return reader->seal != NULL;
 }
 
 bool bundle_is_folder(const struct bundle_reader *reader)
@@ -157,6 +219,7 @@ void bundle_reader_free(struct bundle_reader *reader)
         return;
     if (reader->archive != NULL)
         (void)archive_read_free(reader->archive);
+    seal_free(reader->seal);
     if (reader->member_fd != -1)
         (void)close(reader->member_fd);
     (void)close(reader->fd);
@@ -327,23 +390,49 @@ static int read_member(struct bundle_reader *reader, struct buf *keep, struct er
     return keep != NULL && keep->failed ? err_set(err, ERR_NO_MEMORY, "out of memory for \"%s\"", reader->name) : 0;
 }
 
-static int read_all(struct bundle_reader *reader, struct buf *manifest, struct buf *sums, struct err *err)
+/* The members that are needed whole. */
+struct kept {
+    struct buf manifest, sums, signature;
+};
+
+static struct buf *keep_of(struct kept *kept, const char *name)
+{
+    return strcmp(name, BUNDLE_SUMS) == 0       ? &kept->sums
+           : strcmp(name, BUNDLE_SIGN) == 0     ? &kept->signature
+           : strcmp(name, BUNDLE_MANIFEST) == 0 ? &kept->manifest
+                                                : NULL;
+}
+
+static int read_all(struct bundle_reader *reader, struct kept *kept, struct err *err)
 {
     const char *name;
     int64_t size;
     int found;
     bool ended = false;
     while ((found = bundle_next(reader, &name, &size, err)) == 1) {
-        if (ended && !reader->folder)
-            return err_set(err, ERR_BAD_CONTENT, "\"%s\" comes behind " BUNDLE_SUMS ", which must be the last", name);
-        ended = strcmp(name, BUNDLE_SUMS) == 0;
-        struct buf *keep = ended ? sums : strcmp(name, BUNDLE_MANIFEST) == 0 ? manifest : NULL;
+        bool signature = strcmp(name, BUNDLE_SIGN) == 0;
+        if ((ended || signature) && !reader->folder && !(ended && signature && !reader->has_signature))
+            return err_set(err, ERR_BAD_CONTENT,
+                           "\"%s\" is at the wrong place: " BUNDLE_SUMS " and its signature must be the last", name);
+        ended = ended || strcmp(name, BUNDLE_SUMS) == 0;
+        reader->has_signature = reader->has_signature || signature;
+        struct buf *keep = keep_of(kept, name);
         if (keep != NULL)
             buf_clear(keep);
         if (read_member(reader, keep, err) == -1)
             return -1;
     }
     return found;
+}
+
+/* Who made it, where that was asked for. */
+static int check_signature(const struct bundle_reader *reader, const struct kept *kept, struct err *err)
+{
+    const char *key = reader->keys != NULL ? reader->keys->verify_key : NULL;
+    if (key == NULL)
+        return 0;
+    return reader->has_signature ? sign_check(key, buf_span(&kept->sums), buf_span(&kept->signature), err)
+                                 : err_set(err, ERR_BAD_CONTENT, "the bundle is not signed");
 }
 
 static int check_twice(const struct bundle_list *list, struct err *err)
@@ -359,6 +448,7 @@ static int check_sums(const struct bundle_list *found, struct span sums, struct 
 {
     struct reader lines = reader_of(sums);
     size_t count = 0;
+    size_t others = bundle_list_find(found, BUNDLE_SIGN) != NULL ? 2 : 1; /* that it does not cover */
     struct buf digest = { 0 };
     int result = 0;
     if (bundle_list_find(found, BUNDLE_SUMS) == NULL)
@@ -373,16 +463,16 @@ static int check_sums(const struct bundle_list *found, struct span sums, struct 
         if (line.size <= 66 || memcmp(line.at + 64, "  ", 2) != 0 ||
             csv_hex(span_slice(line, 0, 64), &digest, NULL) == -1)
             result = err_set(err, ERR_BAD_CONTENT, BUNDLE_SUMS ": line %zu is no checksum and name", count);
-        else if (entry == NULL || strcmp(name, BUNDLE_SUMS) == 0)
+        else if (entry == NULL || strcmp(name, BUNDLE_SUMS) == 0 || strcmp(name, BUNDLE_SIGN) == 0)
             result = err_set(err, ERR_BAD_CONTENT, "member \"%s\" is missing", name);
         else if (memcmp(entry->sha256, digest.at, BUNDLE_SHA256) != 0)
             result = err_set(err, ERR_BAD_CONTENT, "member \"%s\" is damaged: its SHA-256 differs", name);
     }
     buf_free(&digest);
     /* no name can stand twice without another missing here, or `found` having it twice */
-    if (result == 0 && count != found->count - 1)
+    if (result == 0 && count != found->count - others)
         result = err_set(err, ERR_BAD_CONTENT, BUNDLE_SUMS " has %zu names, and there are %zu members", count,
-                         found->count - 1);
+                         found->count - others);
     return result;
 }
 
@@ -418,7 +508,7 @@ static int check_members(const struct bundle_list *found, const json_t *members,
     }
     for (size_t i = 0; result == 0 && i < found->count; i++) {
         const char *name = found->at[i].name;
-        if (strcmp(name, BUNDLE_MANIFEST) != 0 && strcmp(name, BUNDLE_SUMS) != 0 &&
+        if (strcmp(name, BUNDLE_MANIFEST) != 0 && strcmp(name, BUNDLE_SUMS) != 0 && strcmp(name, BUNDLE_SIGN) != 0 &&
             bundle_list_find(&listed, name) == NULL)
             result = err_set(err, ERR_BAD_CONTENT, "member \"%s\" is not listed in the manifest", name);
     }
@@ -447,28 +537,32 @@ static int check_format(const json_t *manifest, struct err *err)
 
 int bundle_verify(struct bundle_reader *reader, bool sealed, json_t **manifest_r, struct err *err)
 {
-    struct buf manifest = { 0 };
-    struct buf sums = { 0 };
+    struct kept kept = { .manifest = { 0 } };
     json_error_t error;
     *manifest_r = NULL;
-    int result = read_all(reader, &manifest, &sums, err);
+    int result = read_all(reader, &kept, err);
     bundle_list_sort(&reader->found);
     if (result == 0)
         result = check_twice(&reader->found, err);
     if (result == 0 && bundle_list_find(&reader->found, BUNDLE_MANIFEST) == NULL)
         result = err_set(err, ERR_BAD_CONTENT, "there is no " BUNDLE_MANIFEST);
     if (result == 0) {
-        *manifest_r = json_loadb((const char *)manifest.at, manifest.size, JSON_REJECT_DUPLICATES, &error);
+        *manifest_r = json_loadb((const char *)kept.manifest.at, kept.manifest.size, JSON_REJECT_DUPLICATES, &error);
         result = *manifest_r != NULL
                      ? check_format(*manifest_r, err)
                      : err_set(err, ERR_BAD_CONTENT, BUNDLE_MANIFEST " is no JSON: line %d", error.line);
     }
     if (result == 0 && (sealed || !reader->folder))
-        result = check_sums(&reader->found, buf_span(&sums), err);
+        result = check_sums(&reader->found, buf_span(&kept.sums), err);
     if (result == 0 && (sealed || !reader->folder))
         result = check_members(&reader->found, json_object_get(*manifest_r, "members"), err);
-    buf_free(&manifest);
-    buf_free(&sums);
+    if (result == 0)
+        result = sealed || !reader->folder || reader->keys == NULL || reader->keys->verify_key == NULL
+                     ? check_signature(reader, &kept, err)
+                     : err_set(err, ERR_REFUSED, "what was edited (--unsealed) has no signature that could be checked");
+    buf_free(&kept.manifest);
+    buf_free(&kept.sums);
+    buf_free(&kept.signature);
     reader->verified = result == 0;
     if (result == 0 && bundle_rewind(reader, err) == 0)
         return 0;
@@ -485,4 +579,28 @@ size_t bundle_entry_count(const struct bundle_reader *reader)
 const struct bundle_entry *bundle_entry(const struct bundle_reader *reader, size_t index)
 {
     return &reader->found.at[index];
+}
+
+int bundle_member(const char *path, const struct bundle_keys *keys, const char *member, bool unsealed, struct buf *to,
+                  struct err *err)
+{
+    struct bundle_reader *reader = NULL;
+    const char *name;
+    int64_t size;
+    int found = -1;
+    json_t *manifest = NULL;
+    int result = bundle_open(path, keys, &reader, err);
+    if (result == 0)
+        result = bundle_verify(reader, !unsealed, &manifest, err);
+    while (result == 0 && (found = bundle_next(reader, &name, &size, err)) == 1)
+        if (strcmp(name, member) == 0) {
+            result = size <= BUNDLE_SMALL_MAX ? read_member(reader, to, err)
+                                              : err_set(err, ERR_TOO_BIG, "\"%s\" is too large", member);
+            break;
+        }
+    if (result == 0 && found != 1)
+        result = found == -1 ? -1 : err_set(err, ERR_NOT_FOUND, "the bundle has no \"%s\"", member);
+    json_decref(manifest);
+    bundle_reader_free(reader);
+    return result;
 }

@@ -71,7 +71,7 @@ static void write_whole(bool publish)
     struct err err = ERR_CLEAR;
     uint8_t digest[BUNDLE_SHA256];
     json_t *facts = some_facts(BUNDLE_FORMAT);
-    if (bundle_create(path_of("whole"), &writer, &err) == -1)
+    if (bundle_create(path_of("whole"), NULL, &writer, &err) == -1)
         fail_msg("%s", err.text);
     put(writer, "Tables/Ct.csv", SPAN_LITERAL("key\n1\n"));
     put(writer, "Tables/Route.tbl", SPAN_LITERAL("MAPLEC1 MAPLEC2\n"));
@@ -88,7 +88,7 @@ static int verify(const char *name, struct err *err)
     struct bundle_reader *reader = NULL;
     json_t *manifest = NULL;
     *err = ERR_CLEAR;
-    int result = bundle_open(path_of(name), &reader, err);
+    int result = bundle_open(path_of(name), NULL, &reader, err);
     if (result == 0)
         result = bundle_verify(reader, true, &manifest, err);
     json_decref(manifest);
@@ -168,7 +168,7 @@ static void a_bundle_comes_back_whole(void **state)
     assert_int_equal(stat(path_of("whole"), &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600); /* it holds mail */
     assert_int_equal(access(path_of("whole.tmp"), F_OK), -1);
-    assert_int_equal(bundle_open(path_of("whole"), &reader, &err), 0);
+    assert_int_equal(bundle_open(path_of("whole"), NULL, &reader, &err), 0);
     if (bundle_verify(reader, true, &manifest, &err) == -1)
         fail_msg("%s", err.text);
     assert_int_equal(bundle_entry_count(reader), 6);

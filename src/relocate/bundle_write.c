@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "relocate/seal.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,9 @@ struct bundle_writer {
     char path[PATH_MAX], temporary[PATH_MAX + 8];
     int fd;
     struct archive *archive;
+    const char *sign_key; /* NULL: it is not signed */
+    struct seal *seal;    /* NULL: it is not encrypted */
+    struct err seal_err;
     struct bundle_list list;
     /* the member in hand */
     struct bundle_entry *entry;
@@ -44,6 +49,10 @@ static int folder_of(const char *path)
 
 static int archive_failed(struct bundle_writer *writer, struct err *err)
 {
+    if (writer->seal_err.id != ERR_NONE) {
+        *err = writer->seal_err;
+        return -1;
+    }
     enum err_id id = archive_errno(writer->archive) == ENOSPC ? ERR_DISK_FULL : ERR_STORE_IO;
     const char *words = archive_error_string(writer->archive);
     return err_set(err, id, "%.150s: %.80s", writer->temporary, words != NULL ? words : "it cannot be written");
@@ -61,7 +70,39 @@ static int open_temporary(struct bundle_writer *writer, struct err *err)
     return 0;
 }
 
-int bundle_create(const char *path, struct bundle_writer **writer_r, struct err *err)
+static la_ssize_t write_sealed(struct archive *archive, void *arg, const void *bytes, size_t size)
+{
+    struct bundle_writer *writer = arg;
+    if (seal_write(writer->seal, span_of(bytes, size), &writer->seal_err) == 0)
+        return (la_ssize_t)size;
+    archive_set_error(archive, EIO, "it cannot be encrypted");
+    return -1;
+}
+
+static int open_archive(struct bundle_writer *writer, struct err *err)
+{
+    struct archive *archive = writer->archive;
+    if (archive_write_add_filter_zstd(archive) != ARCHIVE_OK ||
+        archive_write_set_format_pax_restricted(archive) != ARCHIVE_OK ||
+        archive_write_set_bytes_in_last_block(archive, 1) != ARCHIVE_OK)
+        return archive_failed(writer, err);
+    int code = writer->seal != NULL ? archive_write_open2(archive, writer, NULL, write_sealed, NULL, NULL)
+                                    : archive_write_open_fd(archive, writer->fd);
+    return code == ARCHIVE_OK ? 0 : archive_failed(writer, err);
+}
+
+static int begin_seal(struct bundle_writer *writer, const char *passphrase_file, struct err *err)
+{
+    uint8_t passphrase[SEAL_PASSPHRASE_MAX];
+    size_t size = 0;
+    int result = seal_passphrase(passphrase_file, passphrase, &size, err);
+    if (result == 0)
+        result = seal_begin(writer->fd, span_of(passphrase, size), &writer->seal, err);
+    OPENSSL_cleanse(passphrase, sizeof passphrase);
+    return result;
+}
+
+int bundle_create(const char *path, const struct bundle_keys *keys, struct bundle_writer **writer_r, struct err *err)
 {
     *writer_r = NULL;
     struct bundle_writer *writer = mem_zero(sizeof *writer);
@@ -80,11 +121,15 @@ int bundle_create(const char *path, struct bundle_writer **writer_r, struct err 
     writer->digest = EVP_MD_CTX_new();
     if (result == 0 && (writer->archive == NULL || writer->digest == NULL))
         result = err_set(err, ERR_NO_MEMORY, "out of memory for a bundle");
-    if (result == 0 && (archive_write_add_filter_zstd(writer->archive) != ARCHIVE_OK ||
-                        archive_write_set_format_pax_restricted(writer->archive) != ARCHIVE_OK ||
-                        archive_write_set_bytes_in_last_block(writer->archive, 1) != ARCHIVE_OK ||
-                        archive_write_open_fd(writer->archive, writer->fd) != ARCHIVE_OK))
-        result = archive_failed(writer, err);
+    writer->sign_key = keys != NULL ? keys->sign_key : NULL;
+    if (result == 0 && writer->sign_key != NULL) { /* a key that cannot be used is found before anything else happens */
+        uint8_t ignored[BUNDLE_SIGNATURE];
+        result = sign_make(writer->sign_key, SPAN_EMPTY, ignored, err);
+    }
+    if (result == 0 && keys != NULL && keys->passphrase_file != NULL)
+        result = begin_seal(writer, keys->passphrase_file, err);
+    if (result == 0)
+        result = open_archive(writer, err);
     if (result == -1) {
         bundle_close(writer);
         return -1;
@@ -231,6 +276,11 @@ static int put_sums(struct bundle_writer *writer, uint8_t digest_r[BUNDLE_SHA256
                              : put_member(writer, BUNDLE_SUMS, buf_span(&sums), err);
     if (result == 0)
         memcpy(digest_r, writer->entry->sha256, BUNDLE_SHA256);
+    uint8_t signature[BUNDLE_SIGNATURE];
+    if (result == 0 && writer->sign_key != NULL &&
+        (sign_make(writer->sign_key, buf_span(&sums), signature, err) == -1 ||
+         put_member(writer, BUNDLE_SIGN, span_of(signature, sizeof signature), err) == -1))
+        result = -1;
     buf_free(&sums);
     return result;
 }
@@ -248,6 +298,8 @@ int bundle_finish(struct bundle_writer *writer, struct span files, json_t *facts
         return -1;
     if (archive_write_close(writer->archive) != ARCHIVE_OK)
         return archive_failed(writer, err);
+    if (writer->seal != NULL && seal_end(writer->seal, err) == -1)
+        return -1;
     return fsync(writer->fd) == 0 ? 0 : err_set(err, ERR_STORE_IO, "%.180s: %m", writer->temporary);
 }
 
@@ -271,6 +323,7 @@ void bundle_close(struct bundle_writer *writer)
         return;
     if (writer->archive != NULL)
         (void)archive_write_free(writer->archive);
+    seal_free(writer->seal);
     if (writer->remove)
         (void)unlink(writer->temporary);
     if (writer->fd != -1)

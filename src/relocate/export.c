@@ -8,11 +8,12 @@
 #include "relocate/export.h"
 
 #include "base/clock.h"
-#include "base/conf_table.h"
 #include "base/fault.h"
+#include "relocate/confkeys.h"
 #include "relocate/itemfile.h"
 #include "relocate/tables.h"
 #include "relocate/transition.h"
+#include "relocate/worklist.h"
 #include "store/item.h"
 #include "store/schema.h"
 
@@ -157,43 +158,15 @@ static int put_classic(struct exporting *exporting, struct err *err)
     return result;
 }
 
-static bool is_secret(struct span key)
-{
-    for (int i = 0; i < CONF_SECTIONS; i++)
-        for (size_t j = 0; j < conf_sections[i].key_count; j++)
-            if (conf_sections[i].keys[j].type == CONF_SECRET &&
-                span_equal_nocase(key, span_text(conf_sections[i].keys[j].name)))
-                return true;
-    return false;
-}
-
 /* Our configuration for reference. Comments may hold anything, so they stay here, as the secrets do. */
 static int put_conf(struct exporting *exporting, struct err *err)
 {
     struct buf text = { 0 };
-    char *line = NULL;
-    size_t room = 0;
-    FILE *file = fopen(exporting->options->conf_path, "re");
-    if (file == NULL)
-        return err_set(err, ERR_REFUSED, "the configuration %.150s cannot be read: %m", exporting->options->conf_path);
-    buf_add_text(&text,
-                 "; For reference: the configuration that this bundle was made with, without comments and secrets.\n");
-    for (ssize_t size; (size = getline(&line, &room, file)) > 0;) {
-        struct span whole = span_trim(span_trim_end(span_trim_end(span_of(line, (size_t)size), '\n'), '\r'));
-        struct span key = span_trim(span_slice(whole, 0, span_find(whole, '=')));
-        if (whole.size > 0 && (whole.at[0] == ';' || whole.at[0] == '#'))
-            continue;
-        if (key.size < whole.size && is_secret(key)) {
-            buf_add_text(&text, "; ");
-            buf_add_span(&text, key);
-            buf_add_text(&text, " was set\n");
-            continue;
-        }
-        buf_add_span(&text, whole);
-        buf_add_u8(&text, '\n');
-    }
-    free(line);
-    (void)fclose(file);
+    struct confkeys keys;
+    if (confkeys_load(exporting->options->conf_path, &keys, err) == -1)
+        return -1;
+    confkeys_reference(&keys, &text);
+    confkeys_free(&keys);
     int result = text.failed ? err_set(err, ERR_NO_MEMORY, "out of memory for the configuration") : 0;
     if (result == 0 &&
         (bundle_begin(exporting->writer, BUNDLE_CONF, err) == -1 ||
@@ -208,12 +181,9 @@ static int put_conf(struct exporting *exporting, struct err *err)
 
 static json_t *links_of(const struct conf *conf)
 {
-    static const char *const kinds[] = { "rscs", "vm370", "nje38", "jes2", "unixnje" };
     json_t *links = json_array();
     for (size_t i = 0; i < conf->link_count; i++)
-        (void)json_array_append_new(links, json_pack("{s:s, s:s, s:s*, s:s*}", "node", conf->links[i].node.text, "kind",
-                                                     kinds[conf->links[i].kind], "listen", conf->links[i].listen,
-                                                     "connect", conf->links[i].connect));
+        (void)json_array_append_new(links, worklist_link(&conf->links[i]));
     return links;
 }
 
@@ -225,13 +195,16 @@ static json_t *facts_of(struct exporting *exporting, const char *bundle)
     char made[32];
     (void)gmtime_r(&seconds, &tm);
     (void)strftime(made, sizeof made, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:o, s:O}", "format",
-                     "ovvm-bundle", "format_version", BUNDLE_FORMAT, "program", "ovvm " OVVM_VERSION, "bundle", bundle,
-                     "kind", kind_names[exporting->options->kind], "made", made, "made_us", (json_int_t)clock_now(),
-                     "lineage", exporting->instance.lineage, "generation", (json_int_t)exporting->instance.generation,
-                     "schema", SCHEMA_VERSION, "node", conf->connector.node.text, "domain", conf->connector.domain,
-                     "in_body_id", conf->addressing.in_body_id.text, "default_node", conf->connector.default_node.text,
-                     "links", links_of(conf), "counts", exporting->counts);
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:O}",
+                     "format", "ovvm-bundle", "format_version", BUNDLE_FORMAT, "program", "ovvm " OVVM_VERSION,
+                     "bundle", bundle, "kind", kind_names[exporting->options->kind], "made", made, "made_us",
+                     (json_int_t)clock_now(), "lineage", exporting->instance.lineage, "generation",
+                     (json_int_t)exporting->instance.generation, "schema", SCHEMA_VERSION, "node",
+                     conf->connector.node.text, "domain", conf->connector.domain, "in_body_id",
+                     conf->addressing.in_body_id.text, "default_node", conf->connector.default_node.text, "location",
+                     conf->connector.location.text, "proxy_rule",
+                     conf->connector.proxy_rule != NULL ? conf->connector.proxy_rule : "", "links", links_of(conf),
+                     "counts", exporting->counts);
 }
 
 static int write_members(struct exporting *exporting, struct err *err)
@@ -296,6 +269,15 @@ static int choose_bundle(struct db *db, const struct export_options *options, ch
     return 0;
 }
 
+/* The export failed: the instance becomes what it was. Always -1, with both reasons where there are two. */
+static int take_back(const struct export_fence *fence, const char *bundle, struct err *err)
+{
+    struct err failed = ERR_CLEAR;
+    if (fence->undo(fence->arg, bundle, &failed) == 0)
+        return err_context(err, "nothing was exported and this instance goes on");
+    return err_set(err, err->id, "%.250s; %.200s", err->text, failed.text);
+}
+
 static int fenced_write(struct exporting *exporting, const char *bundle, struct export_result *result_r,
                         struct err *err)
 {
@@ -304,11 +286,13 @@ static int fenced_write(struct exporting *exporting, const char *bundle, struct 
     if (fence && options->fence->begin(options->fence->arg, bundle, err) == -1)
         return -1;
     FAILPOINT("relocate.exporting");
-    if (write_bundle(exporting, bundle, result_r, err) == -1)
-        return -1;
-    FAILPOINT("relocate.written");
-    if (fence && options->fence->moved(options->fence->arg, bundle, err) == -1)
-        return -1;
+    int result = write_bundle(exporting, bundle, result_r, err);
+    if (result == 0)
+        FAILPOINT("relocate.written");
+    if (result == 0 && fence)
+        result = options->fence->moved(options->fence->arg, bundle, err);
+    if (result == -1)
+        return fence ? take_back(options->fence, bundle, err) : -1;
     FAILPOINT("relocate.moved");
     if (bundle_publish(exporting->writer, err) == -1)
         return -1;
@@ -323,7 +307,7 @@ int export_run(struct db *db, const struct export_options *options, struct expor
     if (!options->again && access(options->file, F_OK) == 0)
         return err_set(err, ERR_REFUSED, "%.180s is there already; give another name", options->file);
     if (choose_bundle(db, options, result_r->bundle, err) == -1 ||
-        bundle_create(options->file, &exporting.writer, err) == -1)
+        bundle_create(options->file, options->keys, &exporting.writer, err) == -1)
         return -1;
     int result = fenced_write(&exporting, result_r->bundle, result_r, err);
     bundle_close(exporting.writer);

@@ -17,6 +17,8 @@ const char *bundle_kind_name(enum bundle_kind kind);
 struct export_fence {
     int (*begin)(void *arg, const char *bundle, struct err *err); /* active -> exporting, nothing in hand any more */
     int (*moved)(void *arg, const char *bundle, struct err *err); /* exporting -> moved */
+    /* exporting -> active: nothing got its name. Where it cannot be done *err says how to go on. */
+    int (*undo)(void *arg, const char *bundle, struct err *err);
     void *arg;
 };
 
@@ -27,6 +29,7 @@ struct export_options {
     const char *conf_path; /* copied without its secrets */
     const char *tables;    /* folder with the classic tables; files that are not there are no error (RL-06) */
     const struct export_fence *fence; /* BUNDLE_MOVE */
+    const struct bundle_keys *keys;   /* NULL: neither encrypted nor signed */
     bool again; /* BUNDLE_MOVE: the instance moved already; the same bundle anew, over an older file of that name */
 };
 
@@ -36,8 +39,9 @@ struct export_result {
     json_t *manifest;                   /* the caller's */
 };
 
-/* `db` is only read. Before the fence has begun an error changes nothing; after it the instance is exporting, and after
- * its second step moved, whether or not the file has its name yet. NOT_FOUND, REFUSED, DISK_FULL, STORE_IO. */
+/* `db` is only read. An error before the second step of the fence leaves the instance as it was (mail flows again where
+ * it did); after that step it is moved, whether or not the file has its name yet. NOT_FOUND, REFUSED, DISK_FULL,
+ * STORE_IO. */
 int export_run(struct db *db, const struct export_options *options, struct export_result *result_r, struct err *err);
 
 #endif

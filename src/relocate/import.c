@@ -1,15 +1,17 @@
 /* Reading bundles into a new ledger. The bundle is read twice: once to compare everything with everything, once to take
- * it in, in one transaction; a member that changed in between is found. Nothing of an existing ledger is ever touched:
- * where there is one, the import is refused. */
+ * it in, in one transaction; a member that changed in between is found. A ledger that is
+ * there already is replaced only where that loses nothing, and kept under another name even then. */
 #include "relocate/import.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "relocate/export.h"
 #include "relocate/itemfile.h"
+#include "relocate/merge.h"
 #include "relocate/tables.h"
+#include "relocate/welcome.h"
 #include "store/audit.h"
 #include "store/schema.h"
+#include "store/sequence.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -22,6 +24,7 @@
 FAILPOINT_DECLARE("relocate.import-begun");
 FAILPOINT_DECLARE("relocate.import-read");
 FAILPOINT_DECLARE("relocate.import-built");
+FAILPOINT_DECLARE("relocate.import-kept");
 FAILPOINT_DECLARE("relocate.imported");
 
 enum { PIECE_SIZE = 64 * 1024 };
@@ -36,99 +39,102 @@ struct importing {
     int lock_fd; /* the state directory */
     struct db *db;
     int64_t key; /* of the last letter */
+    struct standing {
+        bool there, same_lineage;
+        struct instance instance;
+        struct db *db; /* open where the bundle is merged into it */
+    } standing;
     json_t *counts;
     uint8_t piece[PIECE_SIZE];
 };
 
-/* --- is it welcome? --- */
+/* --- the place --- */
 
-static int text_fact(const json_t *manifest, const char *name, const char **text_r, struct err *err)
+/* Letters, registrations, history: is anything in it that somebody could miss? The people file's own people come from
+ * there again. */
+static int is_unused(struct db *db, bool *unused_r, struct err *err)
 {
-    *text_r = json_string_value(json_object_get(manifest, name));
-    return *text_r != NULL ? 0 : err_set(err, ERR_BAD_CONTENT, BUNDLE_MANIFEST " does not say \"%s\"", name);
+    int64_t used = 1;
+    int found = db_one_int(db, &used, err,
+                           "SELECT (SELECT count(*) FROM item) + (SELECT count(*) FROM track) + (SELECT count(*) FROM"
+                           " correlation) + (SELECT count(*) FROM host_address h LEFT JOIN person p ON p.key = h.person"
+                           " WHERE h.kind IN (2, 3, 6) OR p.source IN (1, 3))",
+                           "");
+    *unused_r = found == 1 && used == 0;
+    return found == -1 ? -1 : 0;
 }
 
-static bool is_id(const char *text)
+/* May the ledger that is there give way? */
+static int check_standing(struct importing *importing, bool unused, struct err *err)
 {
-    return strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
-}
-
-static int check_kind(struct importing *importing, struct err *err)
-{
-    const char *kind = NULL;
-    if (text_fact(importing->manifest, "kind", &kind, err) == -1)
-        return -1;
-    int number = 0;
-    while (number < BUNDLE_KINDS && strcmp(kind, bundle_kind_name((enum bundle_kind)number)) != 0)
-        number++;
-    if (number == BUNDLE_KINDS)
-        return err_set(err, ERR_BAD_CONTENT, BUNDLE_MANIFEST ": there is no such kind of bundle");
-    importing->kind = (enum bundle_kind)number;
-    if (importing->options->restore && importing->kind != BUNDLE_BACKUP)
-        return err_set(err, ERR_REFUSED, "this is no backup but a %s: \"ovvm relocate import\" takes it", kind);
-    if (!importing->options->restore && importing->kind == BUNDLE_BACKUP)
+    struct standing *standing = &importing->standing;
+    const struct instance *here = &standing->instance;
+    json_int_t generation = json_integer_value(json_object_get(importing->manifest, "generation"));
+    char next[ERR_TEXT_SIZE];
+    transition_next(here, next, sizeof next);
+    if (importing->options->restore)
+        return unused ? 0
+                      : err_set(err, ERR_REFUSED,
+                                "there is a ledger at %.120s already, and it is newer than the backup: if it cannot be "
+                                "used any more, move it away first (with its -wal and -shm, if they are there)",
+                                importing->path);
+    const char *bundle = json_string_value(json_object_get(importing->manifest, "bundle"));
+    if (here->state == INSTANCE_IMPORTED && strcmp(here->bundle, bundle != NULL ? bundle : "") == 0)
+        return err_set(err, ERR_REFUSED,
+                       "that bundle is imported here already: stop ovvmd, then \"ovvm relocate activate\"");
+    if (unused || here->state == INSTANCE_REHEARSAL || here->state == INSTANCE_IMPORTED)
+        return 0;
+    if (!standing->same_lineage && here->state == INSTANCE_ACTIVE)
+        return importing->options->merge
+                   ? 0
+                   : err_set(err, ERR_REFUSED,
+                             "there is an active instance of its own at %.120s: \"ovvm relocate import --merge FILE\" "
+                             "merges the bundle into it; otherwise import into another state directory",
+                             importing->path);
+    if (!standing->same_lineage)
+        return err_set(err, ERR_REFUSED, "there is another instance at %.120s: %s. Import into another state directory",
+                       importing->path, next);
+    if (here->state == INSTANCE_ACTIVE || here->state == INSTANCE_EXPORTING)
+        return err_set(err, ERR_REFUSED,
+                       "this instance is %s itself, generation %lld, and the bundle is of generation %lld: two would "
+                       "give out the same numbers. Nothing has to be imported here",
+                       instance_state_name(here->state), (long long)here->generation, (long long)generation);
+    if (generation <= here->generation && importing->kind != BUNDLE_REHEARSAL)
         return err_set(
             err, ERR_REFUSED,
-            "this is a backup: the instance it was made from may have gone on. If that one is gone for good, "
-            "\"ovvm restore FILE\"");
+            "the bundle is of generation %lld and this instance moved away in generation %lld: import the bundle on "
+            "the new computer; to take the move back: %s",
+            (long long)generation, (long long)here->generation, next);
     return 0;
 }
 
-static int check_facts(const json_t *manifest, struct err *err)
+/* Leaves nothing of it in a write-ahead log, so that the file alone is the ledger. */
+static int look_at_standing(struct importing *importing, struct err *err)
 {
-    const char *lineage = NULL;
-    const char *bundle = NULL;
-    const json_t *generation = json_object_get(manifest, "generation");
-    const json_t *made = json_object_get(manifest, "made_us");
-    const json_t *schema = json_object_get(manifest, "schema");
-    if (text_fact(manifest, "lineage", &lineage, err) == -1 || text_fact(manifest, "bundle", &bundle, err) == -1)
+    struct standing *standing = &importing->standing;
+    struct db_options options = { .path = importing->path };
+    bool unused = false;
+    standing->there = true;
+    if (db_open(&options, &standing->db, err) == -1 || schema_migrate(standing->db, err) == -1 ||
+        instance_read(standing->db, &standing->instance, err) == -1 || is_unused(standing->db, &unused, err) == -1)
         return -1;
-    if (!is_id(lineage) || !is_id(bundle) || !json_is_integer(generation) || json_integer_value(generation) < 1 ||
-        json_integer_value(generation) > INT32_MAX || !json_is_integer(made) || json_integer_value(made) < 0 ||
-        !json_is_integer(schema))
-        return err_set(err, ERR_BAD_CONTENT,
-                       BUNDLE_MANIFEST ": lineage, bundle, generation, made_us or schema is not what it should be");
-    if (json_integer_value(schema) > SCHEMA_VERSION)
-        return err_set(err, ERR_REFUSED,
-                       "the bundle has schema %lld and this program knows up to %d: install a newer release here",
-                       (long long)json_integer_value(schema), SCHEMA_VERSION);
+    const char *lineage = json_string_value(json_object_get(importing->manifest, "lineage"));
+    standing->same_lineage = lineage != NULL && strcmp(lineage, standing->instance.lineage) == 0;
+    if (check_standing(importing, unused, err) == -1)
+        return -1;
+    bool merge =
+        importing->options->merge && !standing->same_lineage && standing->instance.state == INSTANCE_ACTIVE && !unused;
+    if (importing->options->merge && !merge)
+        return err_set(err, ERR_REFUSED, "there is nothing to merge with here: import without --merge");
+    importing->result->merged = merge;
+    if (merge)
+        return instance_claim(standing->db, importing->options->conf->connector.state, &standing->instance, err);
+    if (db_checkpoint(standing->db, true, err) == -1)
+        return -1;
+    db_close(standing->db);
+    standing->db = NULL;
     return 0;
 }
-
-/* Replies to old mail go to NODE(USER): under another node they would reach nobody (RL-03). */
-static int check_names(const struct importing *importing, struct err *err)
-{
-    const struct conf_connector *ours = &importing->options->conf->connector;
-    const char *node = NULL;
-    const char *domain = NULL;
-    if (text_fact(importing->manifest, "node", &node, err) == -1 ||
-        text_fact(importing->manifest, "domain", &domain, err) == -1)
-        return -1;
-    /* hosts have in-body-id in their users' nicknames and habits (IB-07); older bundles do not say it */
-    const char *in_body = json_string_value(json_object_get(importing->manifest, "in_body_id"));
-    struct name8 our_in_body = importing->options->conf->addressing.in_body_id;
-    if (!importing->options->force && in_body != NULL && strcmp(in_body, our_in_body.text) != 0) {
-        char shown[20];
-        span_to_text(span_text(in_body), shown, sizeof shown);
-        return err_set(err, ERR_REFUSED,
-                       "the bundle has [addressing] in-body-id \"%s\", and this configuration \"%s\": host users would "
-                       "write to nobody. Correct it, or --force",
-                       shown, our_in_body.text);
-    }
-    if (importing->options->force || (strcmp(node, ours->node.text) == 0 && strcmp(domain, ours->domain) == 0))
-        return 0;
-    char shown_node[20];
-    char shown_domain[60];
-    span_to_text(span_text(node), shown_node, sizeof shown_node);
-    span_to_text(span_text(domain), shown_domain, sizeof shown_domain);
-    return err_set(
-        err, ERR_REFUSED,
-        "the bundle is of node %s, domain %s, and this configuration says %s, %.60s: replies to old mail would be "
-        "lost. Correct [connector], or --force",
-        shown_node, shown_domain, ours->node.text, ours->domain);
-}
-
-/* --- the place --- */
 
 static int make_place(struct importing *importing, struct err *err)
 {
@@ -143,12 +149,16 @@ static int make_place(struct importing *importing, struct err *err)
     (void)snprintf(importing->temporary, sizeof importing->temporary, "%s.importing", importing->path);
     char log[PATH_MAX + 8];
     (void)snprintf(log, sizeof log, "%s-wal", importing->path);
-    if (access(importing->path, F_OK) == 0 || access(log, F_OK) == 0)
+    if (access(importing->path, F_OK) == 0 && look_at_standing(importing, err) == -1)
+        return -1;
+    if (access(importing->path, F_OK) == -1 && importing->options->merge)
+        return err_set(err, ERR_REFUSED, "there is no ledger here to merge with: import without --merge");
+    if (!importing->result->merged && access(log, F_OK) == 0)
         return err_set(
             err, ERR_REFUSED,
-            "there is a ledger at %.120s already: if it is not wanted any more, move it away first (with its "
-            "-wal and -shm, if they are there)",
-            importing->path);
+            "%.120s is part of a ledger and must not be replaced: if it is not wanted any more, move it away "
+            "(with the ledger and its -shm, if they are there)",
+            log);
     return 0;
 }
 
@@ -170,6 +180,10 @@ static int begin_ledger(struct importing *importing, struct err *err)
     remove_temporary(importing);
     mode_t before = umask(0077);
     int result = db_open(&options, &importing->db, err);
+    /* nobody needs a half of it: it is synced once, as a file, before it gets its name */
+    if (result == 0)
+        result = db_script(importing->db,
+                           "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;", err);
     if (result == 0)
         result = schema_migrate(importing->db, err);
     (void)umask(before);
@@ -383,6 +397,66 @@ static int sync_folder_of(const char *path)
     return result;
 }
 
+/* At every moment there is a ledger under the name: a daemon that found none would make an empty one. */
+static int keep_replaced(struct importing *importing, struct err *err)
+{
+    char kept[PATH_MAX + 16];
+    (void)snprintf(kept, sizeof kept, "%s.replaced", importing->path);
+    (void)unlink(kept);
+    if (link(importing->path, kept) == -1)
+        return err_set(err, ERR_STORE_IO, "%.180s: %m", kept);
+    importing->result->replaced = true;
+    FAILPOINT("relocate.import-kept");
+    return 0;
+}
+
+/* The numbers that the replaced ledger gave out are not given out again. */
+static int raise_sequences(struct importing *importing, struct err *err)
+{
+    struct db *db = NULL;
+    struct db_rows rows;
+    struct db_options options = { .path = importing->path, .read_only = true };
+    if (!importing->standing.there || !importing->standing.same_lineage)
+        return 0;
+    if (db_open(&options, &db, err) == -1)
+        return -1;
+    int found = db_query(db, &rows, err, "SELECT name, next FROM sequence", "");
+    while (found >= 0 && (found = db_next(&rows, err)) == 1) {
+        char name[40];
+        db_text(&rows, 0, name, sizeof name);
+        if (sequence_raise(importing->db, name, db_int(&rows, 1), err) == -1)
+            found = -1;
+    }
+    db_end(&rows);
+    db_close(db);
+    return found == -1 ? -1 : 0;
+}
+
+/* What was built joins the standing ledger, which waits for `activate` then. */
+static int merge(struct importing *importing, struct err *err)
+{
+    struct instance instance = importing->standing.instance;
+    struct db *db = importing->standing.db;
+    json_int_t generation = json_integer_value(json_object_get(importing->manifest, "generation"));
+    const char *bundle = json_string_value(json_object_get(importing->manifest, "bundle"));
+    int result = merge_begin(db, importing->temporary, &importing->result->conflicts, err);
+    instance.state = INSTANCE_IMPORTED;
+    instance.generation = generation > instance.generation ? generation : instance.generation;
+    (void)snprintf(instance.bundle, sizeof instance.bundle, "%s", bundle);
+    if (result == 0 &&
+        (instance_write(db, &instance, err) == -1 ||
+         audit_add(db, clock_now(), importing->options->who, "relocate merge", span_text(bundle), err) == -1 ||
+         db_commit(db, err) == -1))
+        result = -1;
+    if (result == 0)
+        FAILPOINT("relocate.imported");
+    merge_end(db);
+    importing->result->state = instance_state_name(instance.state);
+    importing->result->generation = instance.generation;
+    remove_temporary(importing);
+    return result;
+}
+
 /* The finished database under its name. */
 static int publish(struct importing *importing, struct err *err)
 {
@@ -405,7 +479,11 @@ static int publish(struct importing *importing, struct err *err)
     (void)close(fd);
     if (result == -1)
         return -1;
+    if (importing->result->merged)
+        return 0;
     FAILPOINT("relocate.import-built");
+    if (importing->standing.there && keep_replaced(importing, err) == -1)
+        return -1;
     if (rename(importing->temporary, importing->path) == -1 || sync_folder_of(importing->path) == -1)
         return err_set(err, ERR_STORE_IO, "%.180s: %m", importing->path);
     FAILPOINT("relocate.imported");
@@ -417,10 +495,13 @@ static int build(struct importing *importing, struct err *err)
     if (begin_ledger(importing, err) == -1)
         return -1;
     FAILPOINT("relocate.import-begun");
-    if (take_members(importing, err) == -1 || check_counts(importing, err) == -1 || set_instance(importing, err) == -1)
+    if (take_members(importing, err) == -1 || check_counts(importing, err) == -1 ||
+        set_instance(importing, err) == -1 || raise_sequences(importing, err) == -1)
         return -1;
     FAILPOINT("relocate.import-read");
-    return db_commit(importing->db, err) == -1 ? -1 : publish(importing, err);
+    if (db_commit(importing->db, err) == -1 || publish(importing, err) == -1)
+        return -1;
+    return importing->result->merged ? merge(importing, err) : 0;
 }
 
 int import_run(const struct import_options *options, struct import_result *result_r, struct err *err)
@@ -429,14 +510,14 @@ int import_run(const struct import_options *options, struct import_result *resul
     importing = (struct importing){ .options = options, .result = result_r, .lock_fd = -1 };
     *result_r = (struct import_result){ .manifest = NULL };
     importing.counts = json_object();
-    int result = bundle_open(options->path, &importing.reader, err);
+    int result = bundle_open(options->path, options->keys, &importing.reader, err);
     if (result == 0 && options->unsealed && !bundle_is_folder(importing.reader))
         result =
             err_set(err, ERR_REFUSED, "--unsealed is for folders: unpack the bundle first, then import the folder");
     if (result == 0)
         result = bundle_verify(importing.reader, !options->unsealed, &importing.manifest, err);
-    if (result == 0 && (check_kind(&importing, err) == -1 || check_facts(importing.manifest, err) == -1 ||
-                        check_names(&importing, err) == -1 || make_place(&importing, err) == -1))
+    if (result == 0 &&
+        (welcome_check(importing.manifest, options, &importing.kind, err) == -1 || make_place(&importing, err) == -1))
         result = -1;
     if (result == 0) {
         result = build(&importing, err);
@@ -451,6 +532,7 @@ int import_run(const struct import_options *options, struct import_result *resul
     json_decref(importing.manifest);
     json_decref(importing.counts);
     bundle_reader_free(importing.reader);
+    db_close(importing.standing.db);
     if (importing.lock_fd != -1)
         (void)close(importing.lock_fd);
     return result;

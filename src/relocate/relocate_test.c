@@ -401,12 +401,13 @@ static void only_the_right_order_moves_an_instance(void **state)
     struct db *old = new_ledger("old");
     struct db *new = new_ledger("new");
     struct err err = ERR_CLEAR;
+    struct transition_lossy lossy;
     struct instance there;
     char receipt[TRANSITION_RECEIPT_SIZE];
     assert_int_equal(transition_moved(old, BUNDLE, "op", &err), -1);
     assert_int_equal(transition_activate(old, "op", receipt, &err), -1);
     assert_int_equal(transition_done(old, "x", "op", &err), -1);
-    assert_int_equal(transition_cancel(old, BUNDLE, true, "op", &err), -1);
+    assert_int_equal(transition_cancel(old, BUNDLE, TRANSITION_NEVER_ACTIVATED, "op", &lossy, &err), -1);
     assert_int_equal(state_of(old), INSTANCE_ACTIVE);
     assert_int_equal(transition_begin(old, BUNDLE, "op", &err), 0);
     assert_int_equal(state_of(old), INSTANCE_EXPORTING);
@@ -433,7 +434,7 @@ static void only_the_right_order_moves_an_instance(void **state)
     receipt[3] ^= 1;
     assert_int_equal(transition_done(old, receipt, "op", &err), 0);
     assert_int_equal(state_of(old), INSTANCE_DONE);
-    assert_int_equal(transition_cancel(old, BUNDLE, true, "op", &err), -1);
+    assert_int_equal(transition_cancel(old, BUNDLE, TRANSITION_NEVER_ACTIVATED, "op", &lossy, &err), -1);
     assert_int_equal(number(old, "SELECT count(*) FROM audit"), 3);
     close_ledger(old, "old");
     close_ledger(new, "new");
@@ -442,28 +443,68 @@ static void only_the_right_order_moves_an_instance(void **state)
 static void a_rehearsal_never_becomes_active(void **state)
 {
     (void)state;
+    struct transition_lossy lossy;
     struct db *db = new_ledger("ledger");
     struct err err = ERR_CLEAR;
     char receipt[TRANSITION_RECEIPT_SIZE];
     set_state(db, INSTANCE_REHEARSAL, BUNDLE);
     assert_int_equal(transition_activate(db, "op", receipt, &err), -1);
     assert_int_equal(transition_begin(db, BUNDLE, "op", &err), -1);
-    assert_int_equal(transition_cancel(db, BUNDLE, true, "op", &err), -1);
+    assert_int_equal(transition_cancel(db, BUNDLE, TRANSITION_NEVER_ACTIVATED, "op", &lossy, &err), -1);
     assert_int_equal(state_of(db), INSTANCE_REHEARSAL);
+    close_ledger(db, "ledger");
+}
+
+/* The export failed: nobody has the bundle, so nothing is lost by going on as before. */
+static void an_export_that_failed_leaves_no_trace(void **state)
+{
+    (void)state;
+    struct db *db = new_ledger("ledger");
+    struct err err = ERR_CLEAR;
+    RUN(db, "INSERT INTO sequence VALUES ('registration', 18)", "");
+    assert_int_equal(transition_undo(db, BUNDLE, "op", &err), 0); /* asked twice */
+    assert_int_equal(transition_begin(db, BUNDLE, "op", &err), 0);
+    assert_int_equal(transition_undo(db, "f123456789abcdef0123456789abcdef", "op", &err), -1);
+    assert_int_equal(transition_undo(db, BUNDLE, "op", &err), 0);
+    assert_int_equal(state_of(db), INSTANCE_ACTIVE);
+    assert_int_equal(next_number(db), 18);
+    assert_int_equal(transition_begin(db, BUNDLE, "op", &err), 0);
+    assert_int_equal(transition_moved(db, BUNDLE, "op", &err), 0);
+    assert_int_equal(transition_undo(db, BUNDLE, "op", &err), -1); /* the bundle may have its name */
+    assert_int_equal(state_of(db), INSTANCE_MOVED);
+    close_ledger(db, "ledger");
+}
+
+/* The other side is lost after it was active: what it gave out must not be given out again. */
+static void back_from_a_side_that_was_active_it_is_a_lossy_restore(void **state)
+{
+    (void)state;
+    struct db *db = new_ledger("ledger");
+    struct err err = ERR_CLEAR;
+    struct transition_lossy lossy;
+    RUN(db, "INSERT INTO sequence VALUES ('registration', 18)", "");
+    set_state(db, INSTANCE_DONE, BUNDLE);
+    assert_int_equal(transition_cancel(db, BUNDLE, TRANSITION_NEVER_ACTIVATED, "op", &lossy, &err), -1);
+    assert_int_equal(transition_cancel(db, BUNDLE, TRANSITION_WAS_ACTIVE, "op", &lossy, &err), 0);
+    assert_int_equal(state_of(db), INSTANCE_ACTIVE);
+    assert_int_equal(number(db, "SELECT generation FROM instance"), 2);
+    assert_true(next_number(db) >= 100018);
     close_ledger(db, "ledger");
 }
 
 static void taken_back_it_skips_numbers(void **state)
 {
     (void)state;
+    struct transition_lossy lossy;
     struct db *db = new_ledger("ledger");
     struct err err = ERR_CLEAR;
     RUN(db, "INSERT INTO sequence VALUES ('registration', 18)", "");
     set_state(db, INSTANCE_MOVED, BUNDLE);
-    assert_int_equal(transition_cancel(db, BUNDLE, false, "op", &err), -1);
+    assert_int_equal(transition_cancel(db, BUNDLE, TRANSITION_NO_WORD, "op", &lossy, &err), -1);
     assert_non_null(strstr(err.text, "--never-activated"));
-    assert_int_equal(transition_cancel(db, "f123456789abcdef0123456789abcdef", true, "op", &err), -1);
-    assert_int_equal(transition_cancel(db, BUNDLE, true, "op", &err), 0);
+    assert_int_equal(
+        transition_cancel(db, "f123456789abcdef0123456789abcdef", TRANSITION_NEVER_ACTIVATED, "op", &lossy, &err), -1);
+    assert_int_equal(transition_cancel(db, BUNDLE, TRANSITION_NEVER_ACTIVATED, "op", &lossy, &err), 0);
     assert_int_equal(next_number(db), 100018);
     assert_int_equal(state_of(db), INSTANCE_ACTIVE);
     close_ledger(db, "ledger");
@@ -554,13 +595,22 @@ static void numbers_of_further_nodes_jump_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cells_are_written_as_documented),  cmocka_unit_test(broken_lines_are_refused_with_their_cell),
-        cmocka_unit_test(numbers_reach_both_ends),          cmocka_unit_test(every_table_of_the_ledger_moves),
-        cmocka_unit_test(every_row_comes_back_as_it_was),   cmocka_unit_test(wrong_rows_are_refused_with_their_line),
-        cmocka_unit_test(a_letter_comes_back_whole),        cmocka_unit_test(only_the_right_order_moves_an_instance),
-        cmocka_unit_test(a_rehearsal_never_becomes_active), cmocka_unit_test(taken_back_it_skips_numbers),
-        cmocka_unit_test(numbers_are_read_from_user_ids),   cmocka_unit_test(no_registered_number_is_given_again),
-        cmocka_unit_test(a_lossy_restore_jumps_and_holds),  cmocka_unit_test(numbers_of_further_nodes_jump_too),
+        cmocka_unit_test(cells_are_written_as_documented),
+        cmocka_unit_test(broken_lines_are_refused_with_their_cell),
+        cmocka_unit_test(numbers_reach_both_ends),
+        cmocka_unit_test(every_table_of_the_ledger_moves),
+        cmocka_unit_test(every_row_comes_back_as_it_was),
+        cmocka_unit_test(wrong_rows_are_refused_with_their_line),
+        cmocka_unit_test(a_letter_comes_back_whole),
+        cmocka_unit_test(only_the_right_order_moves_an_instance),
+        cmocka_unit_test(a_rehearsal_never_becomes_active),
+        cmocka_unit_test(taken_back_it_skips_numbers),
+        cmocka_unit_test(an_export_that_failed_leaves_no_trace),
+        cmocka_unit_test(back_from_a_side_that_was_active_it_is_a_lossy_restore),
+        cmocka_unit_test(numbers_are_read_from_user_ids),
+        cmocka_unit_test(no_registered_number_is_given_again),
+        cmocka_unit_test(a_lossy_restore_jumps_and_holds),
+        cmocka_unit_test(numbers_of_further_nodes_jump_too),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

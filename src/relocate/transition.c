@@ -10,9 +10,13 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 FAILPOINT_DECLARE("relocate.before-exporting");
 FAILPOINT_DECLARE("relocate.before-moved");
+FAILPOINT_DECLARE("relocate.before-undo");
+FAILPOINT_DECLARE("relocate.before-cancel");
+FAILPOINT_DECLARE("relocate.before-active");
 
 enum { DAILY_FACTOR = 10 };
 
@@ -106,13 +110,28 @@ int transition_moved(struct db *db, const char *bundle, const char *who, struct 
     return set(db, &instance, INSTANCE_MOVED, "relocate moved", who, err);
 }
 
+int transition_undo(struct db *db, const char *bundle, const char *who, struct err *err)
+{
+    struct instance instance;
+    if (instance_read(db, &instance, err) == -1)
+        return -1;
+    if (instance.state == INSTANCE_ACTIVE)
+        return 0;
+    if (instance.state != INSTANCE_EXPORTING || strcmp(instance.bundle, bundle) != 0)
+        return refuse(&instance, "this instance is not being exported into that bundle", err);
+    FAILPOINT("relocate.before-undo");
+    if (set(db, &instance, INSTANCE_ACTIVE, "relocate undo", who, err) == -1)
+        return -1;
+    instance.bundle[0] = '\0';
+    return instance_write(db, &instance, err);
+}
+
 /* BUNDLE-GENERATION-CHECK; the check is the start of a SHA-256, against slips of the pen. */
 static void make_receipt(const struct instance *instance, char receipt_r[TRANSITION_RECEIPT_SIZE])
 {
     char text[160];
     uint8_t digest[EVP_MAX_MD_SIZE] = { 0 };
-    int size = snprintf(text, sizeof text, "receipt %s %s %lld", instance->lineage, instance->bundle,
-                        (long long)instance->generation);
+    int size = snprintf(text, sizeof text, "receipt %s %lld", instance->bundle, (long long)instance->generation);
     (void)EVP_Digest(text, (size_t)size, digest, NULL, EVP_sha256(), NULL);
     (void)snprintf(receipt_r, TRANSITION_RECEIPT_SIZE, "%s-%lld-%02x%02x%02x%02x", instance->bundle,
                    (long long)instance->generation, digest[0], digest[1], digest[2], digest[3]);
@@ -128,10 +147,12 @@ int transition_done(struct db *db, const char *receipt, const char *who, struct 
         return err_set(err, ERR_NOT_FOUND, "this move is done already");
     if (instance.state != INSTANCE_MOVED)
         return refuse(&instance, "this instance did not move", err);
+    /* where it was merged into another instance, that one's generation counts */
     struct instance there = instance;
-    there.generation++;
+    const char *digits = strchr(receipt, '-');
+    there.generation = digits != NULL ? strtoll(digits + 1, NULL, 10) : 0;
     make_receipt(&there, wanted);
-    if (strcmp(receipt, wanted) != 0)
+    if (there.generation <= instance.generation || strcmp(receipt, wanted) != 0)
         return err_set(
             err, ERR_REFUSED,
             "this is not the receipt for bundle %s: \"ovvm relocate activate\" printed it on the other machine "
@@ -163,23 +184,45 @@ static int raise_numbers(struct db *db, int64_t next, struct err *err)
                : 0;
 }
 
-int transition_cancel(struct db *db, const char *bundle, bool never_activated, const char *who, struct err *err)
+/* When the other side was active nobody knows what it did: the move's own time is the last that this ledger knows. */
+static int cancel_lossy(struct db *db, const char *who, struct transition_lossy *lossy_r, struct err *err)
+{
+    struct instance instance;
+    int64_t moved_us = 0;
+    if (db_one_int(db, &moved_us, err, "SELECT coalesce(max(at_us), 0) FROM audit WHERE what = 'relocate moved'", "") ==
+            -1 ||
+        transition_lossy(db, moved_us, "relocate cancel, was active", who, lossy_r, err) == -1 ||
+        instance_read(db, &instance, err) == -1)
+        return -1;
+    instance.bundle[0] = '\0';
+    return instance_write(db, &instance, err);
+}
+
+int transition_cancel(struct db *db, const char *bundle, enum transition_word word, const char *who,
+                      struct transition_lossy *lossy_r, struct err *err)
 {
     struct instance instance;
     int64_t next = 0;
+    *lossy_r = (struct transition_lossy){ .jump = TRANSITION_SKIP };
     if (instance_read(db, &instance, err) == -1)
         return -1;
-    if (instance.state != INSTANCE_EXPORTING && instance.state != INSTANCE_MOVED)
+    bool done = instance.state == INSTANCE_DONE && word == TRANSITION_WAS_ACTIVE;
+    if (instance.state != INSTANCE_EXPORTING && instance.state != INSTANCE_MOVED && !done)
         return refuse(&instance, "there is no export to take back", err);
     if (strcmp(instance.bundle, bundle) != 0)
         return err_set(err, ERR_REFUSED, "the last export went into bundle %s", instance.bundle);
-    if (instance.state == INSTANCE_MOVED && !never_activated)
+    if (instance.state == INSTANCE_MOVED && word == TRANSITION_NO_WORD)
         return err_set(
             err, ERR_REFUSED,
-            "if bundle %s was activated anywhere, move back from there instead. If it never was and never will "
-            "be: \"ovvm relocate cancel %s --never-activated\"",
-            bundle, bundle);
-    if (highest_next(db, &next, err) == -1 || raise_numbers(db, next + TRANSITION_SKIP, err) == -1 ||
+            "was that bundle activated anywhere? Never, and never will be: add --never-activated. It was: export there "
+            "and import here; if that side is lost: add --was-active");
+    FAILPOINT("relocate.before-cancel");
+    if (word == TRANSITION_WAS_ACTIVE && instance.state != INSTANCE_EXPORTING)
+        return cancel_lossy(db, who, lossy_r, err);
+    if (highest_next(db, &next, err) == -1)
+        return -1;
+    lossy_r->next = next + TRANSITION_SKIP;
+    if (raise_numbers(db, lossy_r->next, err) == -1 ||
         set(db, &instance, INSTANCE_ACTIVE, "relocate cancel", who, err) == -1)
         return -1;
     instance.bundle[0] = '\0';
@@ -264,6 +307,7 @@ int transition_activate(struct db *db, const char *who, char receipt_r[TRANSITIO
         return -1;
     instance.generation++;
     make_receipt(&instance, receipt_r);
+    FAILPOINT("relocate.before-active");
     return set(db, &instance, INSTANCE_ACTIVE, "relocate activate", who, err);
 }
 

@@ -68,7 +68,7 @@ struct store {
     /* loop's thread */
     unsigned backlog;
     struct store_listener *listeners;
-    bool writable_told;
+    bool writable_told, fenced;
     /* any thread */
     atomic_bool writable;
     atomic_uint_least64_t jobs, commits, failed_jobs, failed_commits, checkpoints, wal_bytes;
@@ -482,9 +482,29 @@ void store_close(struct store *store)
 
 /* --- handing over --- */
 
+void store_fence(struct store *store, bool fenced)
+{
+    store->fenced = fenced;
+}
+
+/* Its `done` comes from the loop, as if the ledger had refused it. */
+static void turn_away(struct store *store, struct store_job *job)
+{
+    struct job_list refused;
+    list_init(&refused);
+    list_add(&refused, job);
+    job->err = ERR_CLEAR;
+    (void)err_set(&job->err, ERR_NOT_ACTIVE, "this instance is being moved; nothing is changed in it");
+    finish(store, &refused);
+}
+
 void store_write(struct store *store, struct store_job *job)
 {
     store->backlog++;
+    if (store->fenced && !job->beyond_fence) {
+        turn_away(store, job);
+        return;
+    }
     (void)pthread_mutex_lock(&store->lock);
     int64_t ends_us = clock_steady() + job->patience_us;
     bool first = store->writes.count == store->urgent; /* of the patient ones */

@@ -36,6 +36,7 @@ struct store_job {
     /* Writes: nobody waits for it, so it goes along with the next one that somebody waits for, but not later than this
      * (0: at once). Nothing is lost by a crash before it that a crash before store_write would not lose. */
     int64_t patience_us;
+    bool beyond_fence; /* store_fence does not hold it up */
     /* the rest is the ledger's */
     struct err err;
     struct loop_post post;
@@ -64,6 +65,12 @@ int store_path(const char *url, char *path_r, size_t room, struct err *err);
 
 void store_write(struct store *store, struct store_job *job);
 void store_read(struct store *store, struct store_job *job);
+
+/* From now on (until fenced is false again) writes fail with NOT_ACTIVE, but those that are `beyond_fence`; what was
+ * handed over before is written first. So what an export shows is what was, however late an answer comes. Loop's
+ * thread.
+ */
+void store_fence(struct store *store, bool fenced);
 
 /* Jobs handed over and not yet done: the doors slow down at a limit of theirs. Loop's thread. */
 unsigned store_backlog(const struct store *store);

@@ -14,7 +14,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Iterator
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+
+import relocate  # noqa: E402
 
 from harness import HOST, MAILNODE, Failed, Instance, Skip, Tap, check, failpoints, find, same, start, until  # noqa: E402
 from peer.ebcdic import card  # noqa: E402
@@ -174,14 +176,16 @@ def whole_move(tap: Tap, build: Path, running: bool) -> None:
             new.sections["connector"]["domain"] = "vm.example.org"
             new.write_conf()
             got = new.ovvm("relocate", "import", there)
-            check(HOST in got["host_side"][0] and str(old.link_port) in got["host_side"][0], f"work list: {got['host_side']}")
+            lines = "\n".join(got["host_side"])
+            check(got["host_side"][0].startswith("Take the IP address") and str(old.link_port) in lines and
+                  f"RMTPORT={new.link_port}" in lines and "REMLOC" not in lines, f"work list: {got['host_side']}")
             same(state(new), ("imported", 1, done["bundle"]), "state of the new side")
             same({table: sql(new, f"SELECT count(*) FROM {table}")[0][0] for table in before}, before, "rows")
             same(sql(new, "SELECT name FROM person WHERE key = 7"), [(b"\xff\x00",)], "bytes")
             same(sql(new, "SELECT source FROM person WHERE key = 8"), [(5,)], "a person of the directory")
             same(sql(new, "SELECT * FROM directory"), [("people", 1790000000000000, 1)], "the directory's state")
             same((new.state / "moved-in" / "own.csm").read_bytes(), b"\x00\xff custom", "the operator's table")
-            refused(new, 3, "there is a ledger", "relocate", "import", there)
+            refused(new, 3, "imported here already", "relocate", "import", there)
             open_quietly(new)
             check(not new.ready(), "its door is closed")
             check("relocate activate" in new.ovvm("status")["warnings"][0]["remedy"], "status says what to do")
@@ -364,7 +368,8 @@ def killed(tap: Tap, build: Path) -> None:
     if not known:
         tap.skip("killed at each step", "this build has no fault injection (-Dfaults=true)")
         return
-    unknown = {p for p in known + failpoints(build) if p.startswith("relocate.")} - set(EXPORT_POINTS + IMPORT_POINTS)
+    unknown = {p for p in known + failpoints(build) if p.startswith("relocate.")} - set(
+        EXPORT_POINTS + IMPORT_POINTS + relocate.POINTS)
     with tap.case("every failpoint of a move is killed at below"):
         same(unknown, set(), "failpoints that are not")
     for point in EXPORT_POINTS:
