@@ -2,12 +2,12 @@
  * operator's name, in the commit that makes it, and has its line in the log, from which it can be made again. */
 #include "admin/addresses.h"
 
+#include "address/border.h"
 #include "address/registry.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "relocate/transition.h"
 #include "store/audit.h"
-#include "store/sequence.h"
 
 #include <stdio.h>
 
@@ -96,9 +96,23 @@ static int register_list(struct db *db, const struct verb_call *call, struct err
 /* What the ledger's thread needs of the configuration. */
 static int register_before(struct verb_call *call, struct err *err)
 {
-    (void)err;
     json_t *request = call->request;
     const struct registry_policy *policy = registry_policy(call->options->registry);
+    struct border border = border_of(call->options->conf, tables_current(call->options->tables));
+    struct host_address host;
+    bool wants = host_address_parse_any(text_of(request, "host"), &host, NULL) == 0;
+    if (wants && !border_is_ours(&border, host.node))
+        return err_set(err, ERR_REFUSED, "%s is not at a node of this connector; write %s(%s)",
+                       host_address_text(host).text, policy->node.text, host.user.text);
+    size_t index;
+    json_t *row;
+    json_array_foreach(json_object_get(request, "rows"), index, row)
+    {
+        bool foreign =
+            host_address_parse_any(text_of(row, "host"), &host, NULL) == 0 && !border_is_ours(&border, host.node);
+        if (foreign)
+            put(row, "foreign", json_true());
+    }
     char prefix[2] = { policy->prefix, '\0' };
     put(request, "node", json_string(policy->node.text));
     put(request, "prefix", json_string(prefix));
@@ -145,9 +159,6 @@ static int register_add(struct db *db, const struct verb_call *call, struct err 
         return -1;
     if (wanted.size > 0 && host_address_parse_any(wanted, &host, err) == -1)
         return -1;
-    if (wanted.size > 0 && !name8_equal(host.node, policy.node))
-        return err_set(err, ERR_REFUSED, "%s is not at the connector's node %s", host_address_text(host).text,
-                       policy.node.text);
     if (registry_enter(db, &policy, &key, name != NULL ? name : "", host, clock_now(), &answer, err) == -1 ||
         add_audit(db, call, "register add", answer.host, key.text, err) == -1)
         return -1;
@@ -186,7 +197,8 @@ static int register_remove(struct db *db, const struct verb_call *call, struct e
     const json_t *request = call->request;
     json_t *reply = call->reply;
     struct host_address host;
-    if (host_address_parse_any(text_of(request, "host"), &host, err) == -1 || registry_retire(db, host, clock_now(), err) == -1 ||
+    if (host_address_parse_any(text_of(request, "host"), &host, err) == -1 ||
+        registry_retire(db, host, clock_now(), err) == -1 ||
         add_audit(db, call, "register remove", host, "", err) == -1)
         return -1;
     put(reply, "host", host_text(host));
@@ -262,7 +274,7 @@ static int import_row(struct db *db, struct importing *importing, const json_t *
     int64_t number = 0;
     if (written.size > 0 && host_address_parse_any(written, &host, err) == -1)
         return -1;
-    if (written.size > 0 && !name8_equal(host.node, importing->policy.node)) {
+    if (json_is_true(json_object_get(row, "foreign"))) {
         importing->skipped++; /* a host user in an address book, or another gateway's */
         return 0;
     }
@@ -303,7 +315,7 @@ static int import_rows(struct db *db, const struct verb_call *call, struct impor
     (void)snprintf(detail, sizeof detail, "%lld added, %lld retired, %lld were there, %lld skipped",
                    (long long)importing->added, (long long)importing->retired, (long long)importing->same,
                    (long long)importing->skipped);
-    if (importing->highest > 0 && sequence_raise(db, "registration", importing->highest + 1, err) == -1)
+    if (importing->highest > 0 && transition_raise_numbers(db, importing->highest + 1, err) == -1)
         return -1;
     return audit_add(db, importing->now_us, call->who, "register import", span_text(detail), err);
 }

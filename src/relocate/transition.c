@@ -172,8 +172,7 @@ static int highest_next(struct db *db, int64_t *next_r, struct err *err)
                : 0;
 }
 
-/* No node of ours, also one that has no numbers yet, gives one below `next` again. */
-static int raise_numbers(struct db *db, int64_t next, struct err *err)
+int transition_raise_numbers(struct db *db, int64_t next, struct err *err)
 {
     if (sequence_raise(db, REGISTRY_SEQUENCE, next, err) == -1 ||
         sequence_raise(db, REGISTRY_SEQUENCE "s from", next, err) == -1)
@@ -222,7 +221,7 @@ int transition_cancel(struct db *db, const char *bundle, enum transition_word wo
     if (highest_next(db, &next, err) == -1)
         return -1;
     lossy_r->next = next + TRANSITION_SKIP;
-    if (raise_numbers(db, lossy_r->next, err) == -1 ||
+    if (transition_raise_numbers(db, lossy_r->next, err) == -1 ||
         set(db, &instance, INSTANCE_ACTIVE, "relocate cancel", who, err) == -1)
         return -1;
     instance.bundle[0] = '\0';
@@ -346,7 +345,7 @@ int transition_lossy(struct db *db, int64_t since_us, const char *what, const ch
                            "UPDATE item SET state = 1, reason = 'held by a restore: it may have been delivered since'"
                            " WHERE queue <> 0 AND state = 0",
                            "");
-    if (lossy_r->held == -1 || raise_numbers(db, lossy_r->next, err) == -1 ||
+    if (lossy_r->held == -1 || transition_raise_numbers(db, lossy_r->next, err) == -1 ||
         sequence_reserve(db, "names-lost", 1, 1, &stored, err) == -1) /* registry.h: no new names until confirmed */
         return -1;
     instance.generation++;

@@ -51,6 +51,8 @@ int transition_cancel(struct db *db, const char *bundle, enum transition_word wo
  * number that was registered (RL-01). An instance that was activated before only gets its receipt again. */
 int transition_activate(struct db *db, const char *who, char receipt_r[TRANSITION_RECEIPT_SIZE], struct err *err);
 
+/* No node of ours, also one that has no numbers yet, gives a number below `next` again. */
+int transition_raise_numbers(struct db *db, int64_t next, struct err *err);
 /* The number a registered user id stands for: X0000017 is 17; XA000000 follows X9999999. False: it is none. */
 bool transition_number(const char *user_id, int64_t *number_r);
 

@@ -119,7 +119,7 @@ def from_host(tap: Tap, world: World) -> None:
          lambda: file([card(f"TOKEN-H{n:07}") for n in range(3)], srcb=0x90, carriage=b"\x09", medium=PRINT, lrecl=132),
          delivered, ["TOKEN-H0000000\r\nTOKEN-H0000001\r\nTOKEN-H0000002\r\n"]),
         ("a note to the user SYSTEM", lambda: file([card("Hello.")], (MAILNODE, "SYSTEM")), reported, [f"{no_user}(SYSTEM)"]),
-        ("a note to no user", lambda: file([card("Hello.")], (MAILNODE, "")), reported, [f"{no_user}()"]),
+        ("a note to no user", lambda: file([card("Hello.")], (MAILNODE, "")), reported, ["Reason: 5.1.1 the file is addressed to no user"]),
         ("a file of two data sets", lambda: file([card("For both.")], headers=two_datasets()), (2, 0, 0), ["For both."]),
         ("a display name and subject of %s%n", lambda: file(packed(["%s%n%s%n"], subject="%s%n%s%n%x")), delivered,
          ["Subject: %s%n%s%n%x\r\n", "\r\n%s%n%s%n\r\n"]),
