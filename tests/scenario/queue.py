@@ -86,7 +86,7 @@ def main() -> None:
                 ovvm.ovvm("queue", "release", item)
                 got = host.wait_for(2, WAIT)
                 check("TOKEN-M0000001" in "\n".join(note_lines(got[1])), "the released letter arrives")
-            ovvm.wait_empty(WAIT)
+                ovvm.wait_empty(WAIT)  # with the link up: the host has the file a moment before its C0 is out
             refused(ovvm, 1, f"ovvm trace {item}", "queue", "release", item)
         with tap.case("deferred: requeue tries it now, as if never tried; nothing else would for an hour"):
             with Node(HOST, MAILNODE, connect=("127.0.0.1", ovvm.link_port)) as host:
