@@ -316,14 +316,14 @@ static const struct conf_key limit_keys[] = {
 };
 
 static const struct conf_key admin_keys[] = {
-    { "socket", CONF_SOCKET, AT(conf_admin, socket), .fallback = "<state>/ovvm.sock", .example = "/run/ovvm/ovvm.sock",
-      .doc = "The Unix socket on which the daemon answers ovvm(1)." },
+    { "socket", CONF_SOCKET, AT(conf_admin, socket), .fallback = "<state>/ovvm.sock",
+      .example = "/var/lib/ovvm/ovvm.sock", .doc = "The Unix socket on which the daemon answers ovvm(1)." },
 };
 
-#define CATEGORY(name_, category_, doc_)                                                                     \
-    {                                                                                                        \
-        name_, CONF_CHOICE, AT(conf_log, levels[category_]), .fallback = "<level>", .choices = levels,       \
-                                                             .example = "trace", .doc = "The same for " doc_ \
+#define CATEGORY(name_, category_, doc_)                                                                    \
+    {                                                                                                       \
+        name_, CONF_CHOICE, AT(conf_log, levels[category_]), .fallback = "<level>", .choices = levels,      \
+                                                             .example = "info", .doc = "The same for " doc_ \
     }
 static const struct conf_key log_keys[] = {
     { "target", CONF_CHOICE, AT(conf_log, target), .fallback = "auto", .choices = targets, .example = "journal",
