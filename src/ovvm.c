@@ -82,7 +82,7 @@ static const struct verb_line lines[] = {
     { "proxy", "generate", 0, OPTION_DRY_RUN | OPTION_RENEW, NULL, NULL, show_generated,
       "proxy generate [--dry-run] [--renew]", "addresses by rule for those who have none", NULL },
     { "tables", "show", 0, 0, NULL, NULL, show_tables, "tables show",
-      "Ovdfile.dat, Route.tbl and the maps as they are in use", NULL },
+      "the nodes, routes and maps as they are in use, and what is wrong with newer ones", NULL },
     { "tables", "reload", 0, OPTION_CONFIRM, NULL, NULL, show_reload, "tables reload [--confirm]",
       "reads the tables and the people file anew; the directory is asked too, behind", NULL },
     { "relocate", "export", 1,
@@ -111,17 +111,24 @@ static const struct verb_line lines[] = {
       "restore FILE [--force]", "a backup into a new state directory, when the ledger is lost", NULL },
 };
 
-static void usage(FILE *to)
+/* `first` NULL: all verbs; else those that begin with it, so that the mistake is not buried, and all if there are none.
+ */
+static void usage(FILE *to, const char *first)
 {
+    bool some = false;
+    for (size_t i = 0; first != NULL && i < sizeof lines / sizeof lines[0]; i++)
+        some = some || strcmp(lines[i].first, first) == 0;
     (void)fputs("usage: ovvm [-c FILE] VERB [--json]\n", to);
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
-        (void)fprintf(to, "  %s\n        %s\n", lines[i].usage, lines[i].says);
-    (void)fputs(
-        "  host …\n        a small NJE node for trying things out (ovvm host --help)\n"
-        "The verbs that move, back up and restore take --state FOLDER too; those that write a bundle "
-        "--passphrase-file\n"
-        "FILE and --sign-key FILE, those that read one --passphrase-file FILE and --verify-key FILE. See ovvm(1).\n",
-        to);
+        if (!some || strcmp(lines[i].first, first) == 0)
+            (void)fprintf(to, "  %s\n        %s\n", lines[i].usage, lines[i].says);
+    if (some)
+        return;
+    (void)fputs("  --help, --version\n  host …\n        a small NJE node for trying things out (ovvm host --help)\n"
+                "The verbs that move, back up and restore take --state FOLDER too; those that write a bundle\n"
+                "--passphrase-file FILE and --sign-key FILE, those that read one --passphrase-file FILE and\n"
+                "--verify-key FILE. See ovvm(1).\n",
+                to);
 }
 
 /* The configuration is sound; a file it names is not. */
@@ -247,11 +254,11 @@ int main(int argc, char **argv)
 #endif
     fault_init();
     if (command_parse(argc, argv, &command) == -1) {
-        usage(stderr);
+        usage(stderr, NULL);
         return EXIT_USAGE;
     }
     if (command_has(&command, OPTION_HELP)) {
-        usage(stdout);
+        usage(stdout, command.count > 0 ? command.words[0] : NULL);
         return EXIT_DONE;
     }
     if (command_has(&command, OPTION_VERSION)) {
@@ -262,7 +269,7 @@ int main(int argc, char **argv)
     if (line == NULL) {
         (void)fprintf(stderr, "ovvm: \"%s%s%s\" is not a complete verb\n", command.words[0],
                       command.count > 1 ? " " : "", command.count > 1 ? command.words[1] : "");
-        usage(stderr);
+        usage(stderr, command.words[0]);
         return EXIT_USAGE;
     }
     if ((command.options & ~(line->options | OPTION_JSON)) != 0) {

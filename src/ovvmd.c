@@ -51,7 +51,7 @@ struct daemon {
 
 static void usage(FILE *to)
 {
-    (void)fputs("usage: ovvmd [-c FILE] [-f] [--check]\n"
+    (void)fputs("usage: ovvmd [-c FILE] [-f] [--check | --version]\n"
                 "  -c FILE    configuration (default " DEFAULT_CONF ")\n"
                 "  -f         stay in the foreground\n"
                 "  --check    check the configuration, start nothing\n"

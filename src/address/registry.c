@@ -1,14 +1,12 @@
-/* The registry. What must never happen: one host address with two owners (an answer to an old letter would reach a
- * stranger), one sender with several (threads fall apart, the table grows with every letter), or a number that was
- * shown and is not in the ledger. So every address is an insert that meets the primary key, a number is taken from the
- * ledger's sequence in the very job that gives it away, and nothing here remembers what is not committed. */
-#include "address/registry.h"
+/* The registry: who has which address, and how a new one is made. What must never happen: one host address with two
+ * owners (an answer to an old letter would reach a stranger), one sender with several (threads fall apart, the table
+ * grows with every letter), or a number that was shown and is not in the ledger. So every address is an insert that
+ * meets the primary key, a number is taken from the ledger's sequence in the very job that gives it away, and nothing
+ * here remembers what is not committed. */
+#include "address/registry_private.h"
 
-#include "address/seen.h"
 #include "address/userid.h"
 #include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
 #include "base/utf8.h"
 #include "store/sequence.h"
 
@@ -38,8 +36,7 @@ static struct name8 postmaster(void)
     return (struct name8){ .text = USERID_POSTMASTER };
 }
 
-/* At most what the ledger's column takes, cut between two characters; without control characters. */
-static void take_name(const char *name, char to_r[PERSON_NAME_SIZE])
+void registry_take_name(const char *name, char to_r[PERSON_NAME_SIZE])
 {
     struct span rest = span_text(name);
     size_t size = 0;
@@ -91,7 +88,7 @@ static int make_number(struct db *db, const struct registry_policy *policy, stru
     return err_set(err, ERR_BUSY, "%d numbers in a row are in use already; it goes on from there", NUMBERS_TRIED);
 }
 
-static bool is_own(const struct registry_policy *policy, struct name8 user)
+bool registry_is_own(const struct registry_policy *policy, struct name8 user)
 {
     bool own = false;
     for (size_t i = 0; i < sizeof policy->own / sizeof policy->own[0]; i++)
@@ -104,7 +101,7 @@ static int is_free(struct db *db, const struct registry_policy *policy, struct n
                    struct err *err)
 {
     struct person_host host;
-    if (userid_is_reserved(user) || userid_is_number(user, policy->prefix) || is_own(policy, user))
+    if (userid_is_reserved(user) || userid_is_number(user, policy->prefix) || registry_is_own(policy, user))
         return 0;
     int found = person_host_find(db, node, user, &host, err);
     return found == -1 ? -1 : !found;
@@ -135,30 +132,6 @@ static int find_name(struct db *db, const struct registry_policy *policy, struct
     }
     *user_r = userid_nth(stem, n, prefix);
     return free == -1 ? -1 : 1;
-}
-
-int registry_names_paused(struct db *db, bool *paused_r, struct err *err)
-{
-    int64_t paused = 0;
-    int found = db_one_int(db, &paused, err,
-                           "SELECT coalesce((SELECT next FROM sequence WHERE name = 'names-lost'), 0) >"
-                           " coalesce((SELECT next FROM sequence WHERE name = 'names-confirmed'), 0)",
-                           "");
-    *paused_r = paused != 0;
-    return found == 1 ? 0 : -1;
-}
-
-int registry_confirm_names(struct db *db, struct err *err)
-{
-    bool paused = false;
-    int64_t lost = 0;
-    if (registry_names_paused(db, &paused, err) == -1)
-        return -1;
-    if (!paused)
-        return err_set(err, ERR_NOT_FOUND, "names are not paused; there is nothing to confirm");
-    if (db_one_int(db, &lost, err, "SELECT next FROM sequence WHERE name = 'names-lost'", "") == -1)
-        return -1;
-    return sequence_raise(db, "names-confirmed", lost, err);
 }
 
 int registry_make(struct db *db, const struct registry_policy *policy, struct name8 node, struct span stem,
@@ -230,7 +203,7 @@ static int give(struct db *db, const struct registry_policy *policy, const struc
 
 /* --- mail to host --- */
 
-static int fall_back(const struct registry_policy *policy, enum registry_how how, struct registry_answer *answer_r)
+int registry_fall_back(const struct registry_policy *policy, enum registry_how how, struct registry_answer *answer_r)
 {
     *answer_r = (struct registry_answer){ .how = how,
                                           .host = { .node = policy->node, .user = postmaster() },
@@ -254,7 +227,7 @@ static int known(struct db *db, const struct registry_policy *policy, const stru
     struct person_host host;
     int found = person_main(db, person->key, &host, err);
     if (found == 0 && !policy->on)
-        return fall_back(policy, REGISTRY_OFF, answer_r);
+        return registry_fall_back(policy, REGISTRY_OFF, answer_r);
     if (found == 0 && give(db, policy, &sender->key, sender->name, person, sender->now_us, &host, err) == 0)
         found = 1;
     if (found == 1 && sender->now_us - person->used_us >= CLOCK_DAY) {
@@ -276,17 +249,17 @@ int registry_resolve_out(struct db *db, const struct registry_policy *policy, co
     int64_t today = sender->now_us / CLOCK_DAY;
     int64_t count = 0;
     if (sender->key.text[0] == '\0')
-        return fall_back(policy, REGISTRY_NO_SENDER, answer_r);
+        return registry_fall_back(policy, REGISTRY_NO_SENDER, answer_r);
     int found = person_find(db, sender->key.text, &person, err);
     if (found != 0)
         return found == 1 ? known(db, policy, sender, &person, answer_r, err) : -1;
     if (!policy->on)
-        return fall_back(policy, REGISTRY_OFF, answer_r);
+        return registry_fall_back(policy, REGISTRY_OFF, answer_r);
     if (policy->limit > 0 && person_registrations(db, today, sender->peer, &count, err) == -1)
         return -1;
     if (policy->limit > 0 && count >= policy->limit)
-        return fall_back(policy, REGISTRY_OVER_LIMIT, answer_r);
-    take_name(sender->name, name);
+        return registry_fall_back(policy, REGISTRY_OVER_LIMIT, answer_r);
+    registry_take_name(sender->name, name);
     person.source = PERSON_SENDER;
     if (person_count_registration(db, today, sender->peer, &count, err) == -1 ||
         person_add(db, sender->key.text, name, PERSON_SENDER, sender->now_us, &person.key, err) == -1 ||
@@ -329,7 +302,7 @@ int registry_may_have(struct db *db, const struct registry_policy *policy, struc
     struct person owner;
     struct host_address_text shown = host_address_text(host);
     const char *text = shown.text;
-    if (userid_is_reserved(host.user) || is_own(policy, host.user))
+    if (userid_is_reserved(host.user) || registry_is_own(policy, host.user))
         return err_set(err, ERR_REFUSED, "%s is a reserved name; choose another", text);
     int found = person_host_find(db, host.node, host.user, &held, err);
     if (found == -1)
@@ -364,7 +337,7 @@ int registry_enter(struct db *db, const struct registry_policy *policy, const st
     struct person person;
     struct person_host shown;
     char taken[PERSON_NAME_SIZE];
-    take_name(name, taken);
+    registry_take_name(name, taken);
     int found = person_find(db, key->text, &person, err);
     if (found == -1 || (!name8_empty(host.user) && registry_may_have(db, policy, host, person.key, err) == -1))
         return -1;
@@ -428,253 +401,4 @@ int registry_introduce(struct db *db, const struct registry_policy *policy, cons
         answer_r->kind = HOST_BY_NAME;
     }
     return 0;
-}
-
-int registry_restore(struct db *db, const struct registry_policy *policy, const struct mailkey *key, const char *name,
-                     struct host_address host, enum host_kind kind, int64_t at_us, struct err *err)
-{
-    struct person person;
-    struct person_host held;
-    struct person_host shown;
-    char taken[PERSON_NAME_SIZE];
-    struct host_address_text text = host_address_text(host);
-    take_name(name, taken);
-    if (userid_is_reserved(host.user) || is_own(policy, host.user))
-        return err_set(err, ERR_REFUSED, "%s is a reserved name", text.text);
-    int found = person_find(db, key->text, &person, err);
-    int taken_by = found == -1 ? -1 : person_host_find(db, host.node, host.user, &held, err);
-    if (taken_by == -1)
-        return -1;
-    if (taken_by == 1 && (found == 0 || held.person != person.key))
-        return err_set(err, ERR_REFUSED, "%s is somebody else's already; no host address ever changes hands",
-                       text.text);
-    enum person_source source = kind == HOST_BY_OPERATOR ? PERSON_ENTERED
-                                : kind == HOST_BY_RULE   ? PERSON_UNLISTED
-                                                         : PERSON_SENDER;
-    if (found == 0 && person_add(db, key->text, taken, source, at_us, &person.key, err) == -1)
-        return -1;
-    if (taken_by == 0 && person_host_add(db, host.node, host.user, person.key, kind, at_us, err) == -1)
-        return -1;
-    int shows = person_main(db, person.key, &shown, err);
-    if (shows == 0 && kind != HOST_RETIRED && (taken_by == 0 || held.kind != HOST_RETIRED) &&
-        person_set_main(db, person.key, host.node, host.user, err) == -1)
-        shows = -1;
-    return shows == -1 ? -1 : taken_by == 0;
-}
-
-int registry_touch(struct db *db, int64_t person, int64_t now_us, struct err *err)
-{
-    return db_run(db, err, "UPDATE person SET used_us = ?2 WHERE key = ?1 AND used_us < ?3", "iii", person, now_us,
-                  now_us - CLOCK_DAY) == -1
-               ? -1
-               : 0;
-}
-
-/* The addresses of one person that are in use and were made for a sender; those that a correlation row names stay. */
-static int64_t retire_unused(struct db *db, int64_t person, struct err *err)
-{
-    return db_run(db, err,
-                  "UPDATE host_address SET kind = ?2, main = 0, kind_us = ?5 WHERE person = ?1 AND kind IN (?3, ?4)"
-                  " AND NOT EXISTS (SELECT 1 FROM correlation c JOIN host_address h ON h.person = ?1"
-                  " AND c.proxy = h.node || '(' || h.user_id || ')')",
-                  "iiiii", person, (int64_t)HOST_RETIRED, (int64_t)HOST_BY_NUMBER, (int64_t)HOST_BY_NAME, clock_now());
-}
-
-int registry_age(struct db *db, int64_t before_us, size_t limit, int64_t *after, size_t *aged_r, struct err *err)
-{
-    struct db_rows rows;
-    int64_t old[REGISTRY_AGE_MAX];
-    size_t count = 0;
-    size_t looked = 0;
-    int64_t last = 0;
-    int found =
-        db_query(db, &rows, err, "SELECT key, used_us FROM person WHERE source = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
-                 "iii", (int64_t)PERSON_SENDER, *after, (int64_t)(limit < REGISTRY_AGE_MAX ? limit : REGISTRY_AGE_MAX));
-    while (found >= 0 && (found = db_next(&rows, err)) == 1) {
-        looked++;
-        last = db_int(&rows, 0);
-        if (db_int(&rows, 1) < before_us)
-            old[count++] = last;
-    }
-    db_end(&rows);
-    *aged_r = 0;
-    for (size_t i = 0; i < count && found >= 0; i++) {
-        int64_t retired = retire_unused(db, old[i], err);
-        found = retired == -1 ? -1 : found;
-        *aged_r += retired > 0 ? (size_t)retired : 0;
-    }
-    if (found == -1)
-        return -1;
-    *after = looked > 0 ? last : 0;
-    return 0;
-}
-
-int registry_retire(struct db *db, struct host_address host, int64_t now_us, struct err *err)
-{
-    struct person_host held;
-    struct person_host other;
-    int found = person_host_find(db, host.node, host.user, &held, err);
-    if (found == -1)
-        return -1;
-    if (found == 0 || held.person == 0)
-        return err_set(err, ERR_NOT_FOUND, "%s is nobody's address", host_address_text(host).text);
-    if (person_host_set_kind(db, host.node, host.user, HOST_RETIRED, now_us, err) == -1)
-        return -1;
-    if (!held.main)
-        return 0;
-    unsigned in_use = 1U << HOST_BY_RULE | 1U << HOST_BY_NUMBER | 1U << HOST_BY_NAME | 1U << HOST_BY_OPERATOR;
-    return person_has(db, held.person, in_use, &other, err) == -1
-               ? -1
-               : person_set_main(db, held.person, other.node, other.user, err);
-}
-
-/* --- in the loop --- */
-
-struct registry {
-    struct store *store;
-    struct registry_policy policy;
-    struct seen *seen;
-    unsigned generation; /* of what is remembered: an answer that was asked for before is not kept */
-    struct log_once over_limit;
-    struct registry_figures figures;
-};
-
-struct registry *registry_new(struct store *store, struct registry_policy policy)
-{
-    struct registry *registry = mem_zero(sizeof *registry);
-    if (registry == NULL)
-        return NULL;
-    registry->store = store;
-    registry->policy = policy;
-    registry->seen = seen_new(REGISTRY_CACHE_MAX);
-    if (registry->seen == NULL) {
-        mem_free(registry);
-        return NULL;
-    }
-    return registry;
-}
-
-void registry_free(struct registry *registry)
-{
-    if (registry == NULL)
-        return;
-    seen_free(registry->seen);
-    mem_free(registry);
-}
-
-const struct registry_policy *registry_policy(const struct registry *registry)
-{
-    return &registry->policy;
-}
-
-static int ask_work(struct db *db, void *arg, struct err *err)
-{
-    struct registry_request *request = arg;
-    return registry_resolve_out(db, &request->registry->policy, &request->sender, &request->answer, err);
-}
-
-void registry_log(const struct registry_answer *answer, const struct mailkey *key, const char *source)
-{
-    struct buf address = { 0 };
-    mailkey_write(key, &address);
-    log_info(LOG_ADDRESS, 32495, "registered person=%lld host=%s kind=%s at_us=%lld source=%s address=<%.*s>",
-             (long long)answer->person, host_address_text(answer->host).text, host_kind_name(answer->kind),
-             (long long)answer->used_us, source[0] != '\0' ? source : "-", (int)address.size, (const char *)address.at);
-    buf_free(&address);
-}
-
-static void remember(struct registry_request *request)
-{
-    const struct registry_answer *answer = &request->answer;
-    struct registry *registry = request->registry;
-    struct seen_one one = {
-        .host = answer->host, .kind = answer->kind, .person = answer->person, .used_us = answer->used_us
-    };
-    if (request->generation == registry->generation)
-        seen_keep(registry->seen, request->sender.key.text, &one);
-}
-
-static void ask_done(void *arg, const struct err *err)
-{
-    struct registry_request *request = arg;
-    struct registry *registry = request->registry;
-    if (err != NULL) {
-        request->done(request->arg, err);
-        return;
-    }
-    switch (request->answer.how) {
-    case REGISTRY_NEW:
-        registry->figures.registered++;
-        registry_log(&request->answer, &request->sender.key, request->sender.peer);
-        (void)log_once_clear(&registry->over_limit);
-        remember(request);
-        break;
-    case REGISTRY_KNOWN:
-        remember(request);
-        break;
-    case REGISTRY_OVER_LIMIT:
-        registry->figures.over_limit++;
-        if (log_once_raise(&registry->over_limit))
-            log_warning(LOG_ADDRESS, 32496,
-                        "%s brought more than %u new senders today (registration-limit); further ones are shown as "
-                        "%s, with their address in the text",
-                        request->sender.peer, registry->policy.limit, host_address_text(request->answer.host).text);
-        break;
-    case REGISTRY_NO_SENDER:
-    case REGISTRY_OFF:
-        break;
-    }
-    request->done(request->arg, NULL);
-}
-
-bool registry_ask(struct registry *registry, struct registry_request *request)
-{
-    struct seen_one one;
-    registry->figures.asked++;
-    if (request->sender.key.text[0] == '\0') {
-        (void)fall_back(&registry->policy, REGISTRY_NO_SENDER, &request->answer);
-        return true;
-    }
-    if (seen_find(registry->seen, request->sender.key.text, &one) &&
-        request->sender.now_us - one.used_us < CLOCK_DAY) { /* once a day the ledger is told that the sender is there */
-        request->answer = (struct registry_answer){
-            .how = REGISTRY_KNOWN, .host = one.host, .kind = one.kind, .person = one.person, .used_us = one.used_us
-        };
-        registry->figures.from_memory++;
-        return true;
-    }
-    request->registry = registry;
-    request->generation = registry->generation;
-    request->job = (struct store_job){ .work = ask_work, .done = ask_done, .arg = request };
-    store_write(registry->store, &request->job);
-    return false;
-}
-
-static int look_up_work(struct db *db, void *arg, struct err *err)
-{
-    struct registry_lookup *lookup = arg;
-    return registry_resolve_in(db, lookup->host, &lookup->owner, err);
-}
-
-static void look_up_done(void *arg, const struct err *err)
-{
-    struct registry_lookup *lookup = arg;
-    lookup->done(lookup->arg, err);
-}
-
-void registry_look_up(struct registry *registry, struct registry_lookup *lookup)
-{
-    lookup->job = (struct store_job){ .work = look_up_work, .done = look_up_done, .arg = lookup };
-    store_read(registry->store, &lookup->job);
-}
-
-void registry_forget(struct registry *registry)
-{
-    registry->generation++;
-    seen_clear(registry->seen);
-}
-
-struct registry_figures registry_figures(const struct registry *registry)
-{
-    return registry->figures;
 }

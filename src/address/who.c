@@ -88,6 +88,10 @@ int who_begin(const struct border *border, const struct registry_policy *policy,
     struct mailkey key;
     *who_r = (struct who){ .registers = policy->on };
     text = span_trim(text);
+    if (border_is_postmaster(border, text)) {
+        say(who_r, "the postmaster of this connector; mail to it goes to the one of the configuration");
+        return 0;
+    }
     who_r->is_host = host_address_parse_any(text, &who_r->host, NULL) == 0;
     if (!who_r->is_host) {
         who_r->host = (struct host_address){ .node = { .text = "" } };
@@ -124,9 +128,8 @@ int who_finish(struct db *db, struct who *who, struct err *err)
         if (who->owner.postmaster)
             say(who, "the postmaster of this connector, who also sends its reports");
         else if (why.id == ERR_NONE)
-            say(who, "%s is %s (%s; the address is a %s one)", host_address_text(who->host).text,
-                who->owner.person.address, person_source_name(who->owner.person.source),
-                host_kind_name(who->owner.host.kind));
+            say(who, "%s is %s (%s; kind of address: %s)", host_address_text(who->host).text, who->owner.person.address,
+                person_source_name(who->owner.person.source), host_kind_name(who->owner.host.kind));
         return 0;
     }
     if (who->key.text[0] == '\0')

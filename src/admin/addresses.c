@@ -247,6 +247,8 @@ static void tables_show(struct verb_call *call)
     put(reply, "ovdfile", json_boolean(set->has_ovdfile));
     put(reply, "nodes", nodes);
     put(reply, "routes", routes);
+    if (set->access.listed)
+        put(reply, "access", json_integer((json_int_t)set->access.count));
     put(reply, "cmsxmap", filemap_json(&set->cmsxmap, set->has_cmsxmap));
     put(reply, "dosxmap", filemap_json(&set->dosxmap, set->has_dosxmap));
     put(reply, "people", json_integer((json_int_t)set->people));

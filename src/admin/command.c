@@ -2,7 +2,7 @@
 #include "admin/command.h"
 
 #include "admin/ask.h"
-
+#include "base/buf.h"
 #include "base/clock.h"
 
 #include <pwd.h>
@@ -109,7 +109,10 @@ int command_conf(const struct command *command, struct conf *conf_r)
     static struct conf_problems problems;
     if (conf_load(command->conf_path, conf_r, &problems) == 0)
         return EXIT_DONE;
-    (void)fprintf(stderr, "%s: line %u: %s\n", command->conf_path, problems.at[0].line, problems.at[0].text);
+    struct buf text = { 0 };
+    conf_problems_print(&problems, command->conf_path, &text);
+    (void)fwrite(text.at, 1, text.size, stderr);
+    buf_free(&text);
     return EXIT_REFUSED;
 }
 

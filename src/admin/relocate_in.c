@@ -185,8 +185,8 @@ static int read_in(const struct command *command, const char *path, bool restore
             reply, "the ledger that was here before is kept beside the new one, as .replaced; nothing reads it");
     if (result.files > 0) {
         (void)snprintf(text, sizeof text,
-                       "compare the %u files in %.100s/" IMPORT_FOLDER " with yours; nothing reads them there",
-                       result.files, relocation.conf.connector.state);
+                       "compare what is in %.100s/" IMPORT_FOLDER " (files: %u) with yours; nothing reads it there",
+                       relocation.conf.connector.state, result.files);
         relocation_add_next(reply, text);
     }
     if (restore) {
@@ -201,6 +201,8 @@ static int read_in(const struct command *command, const char *path, bool restore
                        (long long)result.lossy.held);
         relocation_add_next(reply, text);
         relocation_add_next(reply, "make sure that the old instance never starts again, then start ovvmd");
+        relocation_add_next(reply, "names that were given since: ovvm register import FILE --format journal, then ovvm "
+                                   "register confirm");
     } else if (strcmp(result.state, "rehearsal") == 0) {
         relocation_add_next(reply, "start ovvmd and look around: its doors stay closed");
     } else {

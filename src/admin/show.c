@@ -434,6 +434,11 @@ void show_tables(const json_t *reply)
             (void)puts("([link] nodes)");
     }
     (void)putchar('\n');
+    if (json_object_get(reply, "access") != NULL)
+        (void)printf("%lld lines of Access.tbl; ovvm who NODE(USER) says what holds for a user\n",
+                     number(reply, "access"));
+    else
+        (void)puts("there is no Access.tbl: every host user may write to the Internet");
     put_filemap(json_object_get(reply, "cmsxmap"), "Cmsxmap.tbl");
     put_filemap(json_object_get(reply, "dosxmap"), "Dosxmap.tbl");
     if (text(reply, "problem")[0] != '\0') {

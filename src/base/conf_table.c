@@ -44,13 +44,14 @@ static const struct conf_key connector_keys[] = {
       .doc = "The connector's location code in the host network, three characters. It must be the one that Ovdfile.dat "
              "gives for the connector's node." },
     { "local-domains", CONF_DOMAINS, AT(conf_connector, local_domains), .example = "example.org example.net",
-      .doc = "The Internet domains whose people are the site's own. Where given, every address in the people file must "
-             "belong to one of them." },
+      .doc = "The Internet domains whose people are the site's own. Where given, every address in the people file and "
+             "the directory must belong to one of them." },
     { "people", CONF_PATH, AT(conf_connector, people), .example = "/etc/ovvm/people.csv",
       .doc = "The file of people with host addresses made by rule or given there, see ovvm-tables(5). It is read at "
              "the start, on SIGHUP and by ovvm tables reload." },
     { "proxy-rule", CONF_TEXT, AT(conf_connector, proxy_rule), .example = "MICROSFT(&s&g1) BRANCH1(&m)",
-      .doc = "How people in the people file get a host address where none is given: a node of the connector, and in "
+      .doc = "How people in the people file or a directory get a host address where none is given: a node of the "
+             "connector, and in "
              "parentheses a pattern of text and of &m (local part of the address), &g (given name), &s (surname), &i "
              "(initials) and &d (whole name), each with a number of characters after it or not; %rXY replaces X by Y "
              "in what follows, and %rXX deletes X. Letters are folded and the result cut to eight characters and made "
@@ -60,7 +61,8 @@ static const struct conf_key connector_keys[] = {
       .doc = "The letter that the numbers of registered senders begin with, as in X0000017." },
     { "tables", CONF_PATH, AT(conf_connector, tables), .example = "/etc/ovvm/tables",
       .doc =
-          "The folder of Ovdfile.dat, Hostusers.csv, Route.tbl, Cmsxmap.tbl and Dosxmap.tbl, see ovvm-tables(5). Each "
+          "The folder of Ovdfile.dat, Hostusers.csv, Route.tbl, Access.tbl, Cmsxmap.tbl and Dosxmap.tbl, see "
+          "ovvm-tables(5). Each "
           "file may be missing: without Ovdfile.dat every node that a link leads to may send mail to the Internet and "
           "get it." },
 };
@@ -237,8 +239,8 @@ static const struct conf_key addressing_keys[] = {
     { "proxy-generation", CONF_CHOICE, AT(conf_addressing, proxy_generation), .fallback = "auto",
       .choices = generations, .example = "on-demand",
       .doc = "When people in the people file get an address by rule: with auto as soon as they are read, with "
-             "on-demand by ovvm proxy generate. Until then they are senders like any other. "
-             "People of a directory get it as soon as they are read." },
+             "on-demand by ovvm proxy generate. Until then they are senders like any other. People of a directory get "
+             "it as soon as they are read." },
     { "reuse-after", CONF_DURATION, AT(conf_addressing, reuse_after_us), .fallback = "90d", .least = CLOCK_SECOND,
       .most = 3650 * CLOCK_DAY, .example = "90d",
       .doc = "How long a host address that was taken back stays out of use before the rule may give it to its own "
@@ -246,8 +248,8 @@ static const struct conf_key addressing_keys[] = {
     { "people-removal-limit", CONF_COUNT, AT(conf_addressing, people_removal_limit), .fallback = "10", .least = 0,
       .most = 100, .unit = "percent", .example = "10",
       .doc = "A people file, or a directory, in which more than this part of the people, and more than ten, are "
-             "missing that "
-             "were in it before is taken for damaged and refused. ovvm tables reload --confirm, or ovvm people load "
+             "missing that were in it before is taken for damaged and refused. ovvm tables reload --confirm, or ovvm "
+             "people load "
              "--confirm, takes it all the same." },
 };
 
@@ -314,14 +316,14 @@ static const struct conf_key limit_keys[] = {
 };
 
 static const struct conf_key admin_keys[] = {
-    { "socket", CONF_SOCKET, AT(conf_admin, socket), .fallback = "<state>/ovvm.sock", .example = "/run/ovvm/ovvm.sock",
-      .doc = "The Unix socket on which the daemon answers ovvm(1)." },
+    { "socket", CONF_SOCKET, AT(conf_admin, socket), .fallback = "<state>/ovvm.sock",
+      .example = "/var/lib/ovvm/ovvm.sock", .doc = "The Unix socket on which the daemon answers ovvm(1)." },
 };
 
-#define CATEGORY(name_, category_, doc_)                                                                     \
-    {                                                                                                        \
-        name_, CONF_CHOICE, AT(conf_log, levels[category_]), .fallback = "<level>", .choices = levels,       \
-                                                             .example = "trace", .doc = "The same for " doc_ \
+#define CATEGORY(name_, category_, doc_)                                                                    \
+    {                                                                                                       \
+        name_, CONF_CHOICE, AT(conf_log, levels[category_]), .fallback = "<level>", .choices = levels,      \
+                                                             .example = "info", .doc = "The same for " doc_ \
     }
 static const struct conf_key log_keys[] = {
     { "target", CONF_CHOICE, AT(conf_log, target), .fallback = "auto", .choices = targets, .example = "journal",
