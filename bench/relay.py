@@ -17,12 +17,14 @@ from pathlib import Path
 
 import measure
 from measure import FastSink, OurServer, PostfixServer, Skip, cpu_seconds, load, median, report_line, spread
-from harness import HOST, MAILNODE, Failed, until
+from harness import HOST, MAILNODE, Failed, free_port, until
 from peer import netdata
 
 RELAY_LIMIT = 300  # seconds until the last letter must have come
-# A depth that is never reached: back-pressure is not what is measured here.
-OURS = {"limits": {"queue-depth": "10000000"}}
+# A depth that is never reached: back-pressure is not what is measured here. As many connections to the next hop as
+# Postfix may have.
+OURS = {"limits": {"queue-depth": "10000000"}, "smtp-out": {"connections": "32"}}
+NEIGHBOURS_MAX = 8  # that send at once; each waits for the C0 of one file before the next, as a session waits for its 250
 WORDS = "All work and no mail makes the connector a dull node. "
 
 
@@ -35,11 +37,11 @@ def note(size):
 
 
 class Host:
-    """njeload on a connector's link."""
+    """njeload on a connector's link, as the neighbour `node`."""
 
-    def __init__(self, build, port, letters, cards):
+    def __init__(self, build, port, letters, cards, node=HOST):
         self.process = subprocess.Popen(
-            [str(build / "bench" / "njeload"), "-n", str(letters), "-s", str(cards), str(port)],
+            [str(build / "bench" / "njeload"), "-n", str(letters), "-u", node, "-s", str(cards), str(port)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "up\n":
             raise Failed("njeload does not sign on")
@@ -114,17 +116,33 @@ class ToHost(PostfixWay):
 
 
 class ToMail(ToHost):
-    """NJE to SMTP."""
+    """NJE to SMTP, from as many neighbours as the others have SMTP sessions, but not more than NEIGHBOURS_MAX."""
 
     name = "ovvmd NJE to SMTP"
+
+    def __enter__(self):
+        ports = {f"HOST{n}": free_port() for n in range(1, min(self.sessions, NEIGHBOURS_MAX) + 1)}
+        links = {f"link {node}": {"kind": "rscs", "listen": f"127.0.0.1:{port}", "allow": "127.0.0.1", "nodes": node}
+                 for node, port in ports.items()}
+        self.sink = self.stack.enter_context(FastSink(self.args.build, self.args.letters))
+        self.server = self.stack.enter_context(OurServer(self.args.build, OURS | links, ("127.0.0.1", self.sink.port)))
+        self.hosts = [Host(self.args.build, port, self.args.letters, self.args.cards, node)
+                      for node, port in ports.items()]
+        for host in self.hosts:
+            self.stack.callback(host.close)
+        return self
 
     @property
     def receiver(self):
         return self.sink
 
     def offer(self, rate):
-        self.host.send(self.args.letters, rate)
-        self.host.line()
+        shares = [self.args.letters // len(self.hosts)] * len(self.hosts)
+        shares[0] += self.args.letters - sum(shares)
+        for host, share in zip(self.hosts, shares):
+            host.send(share, rate / len(self.hosts))
+        for host in self.hosts:
+            host.line()
 
 
 WAYS = {"postfix": PostfixWay, "host": ToHost, "mail": ToMail}
