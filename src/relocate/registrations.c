@@ -159,7 +159,7 @@ static int take_journal(struct span line, struct registration *registration, str
         size_t open = find(line, SPAN_LITERAL("address=<"));
         struct span address = span_slice(line, open + strlen("address=<"), SIZE_MAX);
         size_t close = span_find(address, '>');
-        if (open == line.size || close == address.size)
+        if (open == line.size || close == address.size || close == 0)
             return err_set(err, ERR_BAD_CONTENT, "the line was cut: its address=<...> is missing");
         registration->address = span_slice(address, 0, close);
         registration->kind = value_of(line, "kind=");
