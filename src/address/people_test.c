@@ -3,6 +3,7 @@
 #include "address/peopleload.h"
 #include "address/userid.h"
 #include "base/clock.h"
+#include "store/place.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,42 +97,6 @@ static void mistakes_name_their_line(void **state)
 }
 
 /* --- the ledger --- */
-
-struct place {
-    char state[64], url[128];
-    struct store *store;
-    struct db *db;
-};
-
-static void open_place(struct place *place)
-{
-    struct err err = ERR_CLEAR;
-    struct store_options options = { .url = place->url, .state = place->state, .create = true };
-    if (store_open(&options, &place->store, &err) == -1)
-        fail_msg("%s", err.text);
-    place->db = store_db(place->store);
-}
-
-static struct place place_new(void)
-{
-    struct place place = { .state = "/tmp/ovvm-people-XXXXXX" };
-    assert_non_null(mkdtemp(place.state));
-    (void)snprintf(place.url, sizeof place.url, "sqlite:%s/ovvm.db", place.state);
-    open_place(&place);
-    return place;
-}
-
-static void place_remove(struct place *place)
-{
-    static const char *const names[] = { "ovvm.db", "ovvm.db-wal", "ovvm.db-shm" };
-    store_close(place->store);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char path[128];
-        (void)snprintf(path, sizeof path, "%s/%s", place->state, names[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(place->state);
-}
 
 static const struct registry_policy policy = { .node = { .text = "MICROSFT" }, .prefix = 'X', .on = true };
 
@@ -493,8 +458,8 @@ static void whatever_is_loaded_no_address_changes_hands(void **state)
         }
         assert_string_equal(owned[at].address, sender);
         if (clock_random_below(40) == 0) {
-            store_close(place.store);
-            open_place(&place);
+            place_close(&place);
+            place_open(&place);
         }
     }
     for (size_t i = 0; i < owned_count; i++) {

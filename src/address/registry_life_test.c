@@ -4,6 +4,7 @@
 #include "address/registry.h"
 #include "base/clock.h"
 #include "store/correlation.h"
+#include "store/place.h"
 #include "store/sequence.h"
 
 #include <setjmp.h>
@@ -17,38 +18,23 @@
 
 #define NOW INT64_C(1790000000000000)
 
-static char folder[64];
-static struct store *store;
+static struct place place;
 static struct db *db;
 
 static int open_ledger(void **state)
 {
     (void)state;
-    char url[128];
-    struct err err = ERR_CLEAR;
-    (void)snprintf(folder, sizeof folder, "/tmp/ovvm-life-XXXXXX");
-    if (mkdtemp(folder) == NULL)
-        return -1;
-    (void)snprintf(url, sizeof url, "sqlite:%s/ovvm.db", folder);
-    struct store_options options = { .url = url, .state = folder, .create = true };
-    if (store_open(&options, &store, &err) == -1)
-        return -1;
-    db = store_db(store);
-    return db_begin(db, &err);
+    place = place_new();
+    db = place.db;
+    return db_begin(db, NULL);
 }
 
 static int close_ledger(void **state)
 {
     (void)state;
-    static const char *const names[] = { "ovvm.db", "ovvm.db-wal", "ovvm.db-shm" };
     db_rollback(db);
-    store_close(store);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char path[128];
-        (void)snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        (void)unlink(path);
-    }
-    return rmdir(folder);
+    place_remove(&place);
+    return 0;
 }
 
 static const struct registry_policy numbers = { .node = { .text = "MICROSFT" }, .prefix = 'X', .on = true };

@@ -5,6 +5,7 @@
 #include "address/userid.h"
 #include "base/clock.h"
 #include "base/loop.h"
+#include "store/place.h"
 #include "store/sequence.h"
 
 #include <setjmp.h>
@@ -17,42 +18,6 @@
 #include <cmocka.h>
 
 #define NOW INT64_C(1790000000000000)
-
-struct place {
-    char state[64], url[128];
-    struct store *store;
-    struct db *db;
-};
-
-static void open_place(struct place *place)
-{
-    struct err err = ERR_CLEAR;
-    struct store_options options = { .url = place->url, .state = place->state, .create = true };
-    if (store_open(&options, &place->store, &err) == -1)
-        fail_msg("%s", err.text);
-    place->db = store_db(place->store);
-}
-
-static struct place place_new(void)
-{
-    struct place place = { .state = "/tmp/ovvm-registry-XXXXXX" };
-    assert_non_null(mkdtemp(place.state));
-    (void)snprintf(place.url, sizeof place.url, "sqlite:%s/ovvm.db", place.state);
-    open_place(&place);
-    return place;
-}
-
-static void place_remove(struct place *place)
-{
-    static const char *const names[] = { "ovvm.db", "ovvm.db-wal", "ovvm.db-shm" };
-    store_close(place->store);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char path[128];
-        (void)snprintf(path, sizeof path, "%s/%s", place->state, names[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(place->state);
-}
 
 static struct registry_policy numbers(void)
 {
@@ -222,8 +187,8 @@ static void a_flood_of_senders_is_delivered_and_not_registered(void **state)
     struct registry_sender other = sender_of("c@example.com");
     (void)snprintf(other.peer, sizeof other.peer, "192.0.2.2");
     assert_int_equal(resolve(place.db, policy, other).how, REGISTRY_NEW);
-    store_close(place.store); /* a restart forgets nothing */
-    open_place(&place);
+    place_close(&place); /* a restart forgets nothing */
+    place_open(&place);
     expect(place.db, policy, "d@example.com", "POSTMAST", REGISTRY_OVER_LIMIT);
     struct registry_sender tomorrow = sender_of("d@example.com");
     tomorrow.now_us += CLOCK_DAY;
@@ -385,8 +350,8 @@ static void whatever_happens_nobody_gets_the_address_of_another(void **state)
             owner_is(place.db, host_address_text(answer.host).text, address);
         }
         if (clock_random_below(500) == 0) {
-            store_close(place.store);
-            open_place(&place);
+            place_close(&place);
+            place_open(&place);
         }
     }
     for (int a = 0; a < KEYS; a++)
@@ -425,7 +390,7 @@ static void a_sender_seen_before_needs_no_job(void **state)
     (void)state;
     struct place place = place_new();
     struct err err = ERR_CLEAR;
-    store_close(place.store);
+    place_close(&place);
     struct asking asking = { .loop = loop_new() };
     struct store_options options = { .url = place.url, .state = place.state, .loop = asking.loop };
     assert_int_equal(store_open(&options, &place.store, &err), 0);
@@ -448,10 +413,10 @@ static void a_sender_seen_before_needs_no_job(void **state)
     assert_int_equal(figures.asked, 4);
     assert_int_equal(figures.from_memory, 1);
     assert_int_equal(figures.registered, 1);
-    store_close(place.store);
+    place_close(&place);
     registry_free(registry);
     loop_free(asking.loop);
-    open_place(&place);
+    place_open(&place);
     place_remove(&place);
 }
 
@@ -474,7 +439,7 @@ static void an_answer_finds_its_way(void **state)
     struct place place = place_new();
     struct err err = ERR_CLEAR;
     expect(place.db, numbers(), "alice@example.com", "X0000001", REGISTRY_NEW);
-    store_close(place.store);
+    place_close(&place);
     struct looking looking = { .loop = loop_new(), .lookup = { .done = looked_up, .arg = &looking } };
     struct store_options options = { .url = place.url, .state = place.state, .loop = looking.loop };
     assert_int_equal(store_open(&options, &place.store, &err), 0);
@@ -488,10 +453,10 @@ static void an_answer_finds_its_way(void **state)
     registry_look_up(registry, &looking.lookup);
     loop_run(looking.loop);
     assert_int_equal(looking.id, ERR_UNKNOWN_USER);
-    store_close(place.store);
+    place_close(&place);
     registry_free(registry);
     loop_free(looking.loop);
-    open_place(&place);
+    place_open(&place);
     place_remove(&place);
 }
 

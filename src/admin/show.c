@@ -299,7 +299,15 @@ void show_retired(const json_t *reply)
     (void)printf("mail to %s is refused from now on, until its owner writes again\n", text(reply, "host"));
 }
 
-void show_people(const json_t *reply)
+static void put_rule(const json_t *person)
+{
+    const char *made = text(person, "rule_makes");
+    (void)printf("    %-18s  by the rule; shown now: %s\n", made[0] != '\0' ? made : "a number",
+                 text(person, "origin"));
+}
+
+/* A page of people, each with what `more` adds (NULL: nothing); `verb` shows the next. */
+static void put_people(const json_t *reply, const char *verb, void (*more)(const json_t *person))
 {
     size_t index;
     json_t *person;
@@ -309,31 +317,23 @@ void show_people(const json_t *reply)
     {
         last = number(person, "person");
         put_person(person);
+        if (more != NULL)
+            more(person);
     }
     if (json_array_size(list) == 0)
         (void)puts("nobody is in the people file");
     else if ((long long)json_array_size(list) == number(reply, "limit"))
-        (void)printf("more with: ovvm people list --after %lld\n", last);
+        (void)printf("more with: ovvm %s --after %lld\n", verb, last);
+}
+
+void show_people(const json_t *reply)
+{
+    put_people(reply, "people list", NULL);
 }
 
 void show_proxies(const json_t *reply)
 {
-    size_t index;
-    json_t *person;
-    const json_t *list = json_object_get(reply, "people");
-    long long last = 0;
-    json_array_foreach(list, index, person)
-    {
-        last = number(person, "person");
-        put_person(person);
-        (void)printf("    %-18s  by the rule; shown now: %s\n",
-                     text(person, "rule_makes")[0] != '\0' ? text(person, "rule_makes") : "a number",
-                     text(person, "origin"));
-    }
-    if (json_array_size(list) == 0)
-        (void)puts("nobody is in the people file");
-    else if ((long long)json_array_size(list) == number(reply, "limit"))
-        (void)printf("more with: ovvm proxy list --after %lld\n", last);
+    put_people(reply, "proxy list", put_rule);
 }
 
 void show_generated(const json_t *reply)

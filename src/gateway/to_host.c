@@ -52,12 +52,6 @@ static void release(struct translation *translation)
     translation->release = NULL;
 }
 
-static void fail(struct translation *translation, const struct err *err)
-{
-    struct err copy = *err;
-    translation_finish(translation, -1, &copy);
-}
-
 static const struct letter_head *head_of(const struct to_host *state)
 {
     return &state->facts.letters[0];
@@ -169,13 +163,13 @@ static void encoded(void *arg, struct span output, const struct err *err)
     struct to_host *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        fail(translation, err);
+        translation_fail(translation, err);
         return;
     }
     size_t before = translation->output_count;
     if (add_files(translation, output, &failure) == -1) {
         if (failure.id != ERR_BUSY || before == 0) {
-            fail(translation, &failure);
+            translation_fail(translation, &failure);
             return;
         }
         translation_drop(translation, before); /* no further job ids: what is ready goes first */
@@ -329,14 +323,14 @@ static void next_recipient(struct translation *translation)
                            ? forward_to_postmaster(translation, &err)
                            : translation_failure(translation, recipient, &why, &err);
             if (done == -1) {
-                fail(translation, &err);
+                translation_fail(translation, &err);
                 return;
             }
             continue;
         }
         state->link = border_link(&gateway->border, state->to.node);
         if (submit_encode(translation, &err) == -1)
-            fail(translation, &err);
+            translation_fail(translation, &err);
         return;
     }
     translation_finish(translation, 0, &err);
@@ -348,7 +342,7 @@ static void registered(void *arg, const struct err *err)
 {
     struct translation *translation = arg;
     if (err != NULL) {
-        fail(translation, err);
+        translation_fail(translation, err);
         return;
     }
     struct to_host *state = translation->state;
@@ -401,7 +395,7 @@ static void ask_registry(struct translation *translation)
         return;
     }
     if (item->sender.size > 0 && head->report_type.size == 0 && take_person(head, item->sender, sender, &err) == -1) {
-        fail(translation, &err);
+        translation_fail(translation, &err);
         return;
     }
     if (registry_ask(translation->gateway->registry, &state->request))
@@ -414,18 +408,13 @@ static void facts_came(void *arg, struct span output, const struct err *err)
     struct to_host *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        fail(translation, err);
+        translation_fail(translation, err);
         return;
     }
-    buf_clear(&state->facts_bytes);
-    buf_add_span(&state->facts_bytes, output);
-    if (state->facts_bytes.failed)
-        (void)err_set(&failure, ERR_NO_MEMORY, "out of memory for a letter");
-    if (failure.id == ERR_NONE && facts_parse(buf_span(&state->facts_bytes), &state->facts, &failure) == 0 &&
-        state->facts.letter_count == 0)
+    if (translation_facts(output, &state->facts_bytes, &state->facts, &failure) == 0 && state->facts.letter_count == 0)
         (void)err_set(&failure, ERR_BUG, "the translator found no letter");
     if (failure.id != ERR_NONE || prepare_correlation(translation, &failure) == -1) {
-        fail(translation, &failure);
+        translation_fail(translation, &failure);
         return;
     }
     if (head_of(state)->html_left_out)

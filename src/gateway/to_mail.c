@@ -37,12 +37,6 @@ static void release(struct translation *translation)
     translation->release = NULL;
 }
 
-static void fail(struct translation *translation, const struct err *err)
-{
-    struct err copy = *err;
-    translation_finish(translation, -1, &copy);
-}
-
 static void next_file(struct translation *translation);
 static void next_letter(struct translation *translation);
 static void next_target(struct translation *translation);
@@ -55,12 +49,12 @@ static void encoded(void *arg, struct span output, const struct err *err)
     struct to_mail *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        fail(translation, err);
+        translation_fail(translation, err);
         return;
     }
     struct output *made = translation_output(translation, &failure);
     if (made == NULL) {
-        fail(translation, &failure);
+        translation_fail(translation, &failure);
         return;
     }
     output_init(made, QUEUE_MAIL_OUT, translation->fetch.item.letter, (const char *)state->sender.at,
@@ -68,7 +62,7 @@ static void encoded(void *arg, struct span output, const struct err *err)
     buf_add_span(&made->content, output);
     if (made->content.failed) {
         (void)to_mail_no_memory(&failure);
-        fail(translation, &failure);
+        translation_fail(translation, &failure);
         return;
     }
     state->target++;
@@ -166,7 +160,7 @@ static void registrar_done(void *arg, const struct err *err)
     struct err failure = ERR_CLEAR;
     struct output *made = NULL;
     if (err != NULL) {
-        fail(translation, err);
+        translation_fail(translation, err);
         return;
     }
     if (registrar_log(state->registrar))
@@ -177,7 +171,7 @@ static void registrar_done(void *arg, const struct err *err)
                  translation->fetch.item.id.text, host_address_text(user).text);
     } else if ((made = translation_output(translation, &failure)) == NULL ||
                registrar_letter(gateway, user, translation->fetch.item.letter, answer, made, &failure) == -1) {
-        fail(translation, &failure);
+        translation_fail(translation, &failure);
         return;
     }
     state->target++;
@@ -207,7 +201,7 @@ static void ask_registrar(struct translation *translation)
     buf_free(&text);
     if (state->registrar == NULL) {
         (void)to_mail_no_memory(&err);
-        fail(translation, &err);
+        translation_fail(translation, &err);
         return;
     }
     state->job = (struct store_job){ .work = registrar_job, .done = registrar_done, .arg = translation };
@@ -226,11 +220,11 @@ static void next_target(struct translation *translation)
         }
         if (target->address[0] != '\0') {
             if (submit_encode(translation, &err) == -1)
-                fail(translation, &err);
+                translation_fail(translation, &err);
             return;
         }
         if (translation_failure(translation, span_text(target->shown), &target->why, &err) == -1) {
-            fail(translation, &err);
+            translation_fail(translation, &err);
             return;
         }
     }
@@ -245,12 +239,12 @@ static void looked_up(void *arg, const struct err *err)
     struct translation *translation = arg;
     struct to_mail *state = translation->state;
     if (err != NULL) {
-        fail(translation, err);
+        translation_fail(translation, err);
         return;
     }
     struct err failure = ERR_CLEAR;
     if (to_mail_unknown_yet(translation, &failure)) {
-        fail(translation, &failure);
+        translation_fail(translation, &failure);
         return;
     }
     for (size_t i = 0; i < state->target_count; i++)
@@ -280,7 +274,7 @@ static void next_letter(struct translation *translation)
     }
     state->letter_id = state->file == 0 && state->letter == 0 ? translation->fetch.item.letter : ulid_new();
     if (to_mail_targets(translation, &err) == -1) {
-        fail(translation, &err);
+        translation_fail(translation, &err);
         return;
     }
     state->job = (struct store_job){ .work = to_mail_look_up, .done = looked_up, .arg = translation };
@@ -295,20 +289,16 @@ static void facts_came(void *arg, struct span output, const struct err *err)
     struct to_mail *state = translation->state;
     struct err failure = ERR_CLEAR;
     if (err != NULL) {
-        fail(translation, err);
+        translation_fail(translation, err);
         return;
     }
     facts_release(&state->facts);
     state->facts = (struct facts){ .letter_count = 0 };
-    buf_clear(&state->facts_bytes);
-    buf_add_span(&state->facts_bytes, output);
-    if (state->facts_bytes.failed)
-        (void)to_mail_no_memory(&failure);
-    if (failure.id == ERR_NONE && facts_parse(buf_span(&state->facts_bytes), &state->facts, &failure) == 0 &&
+    if (translation_facts(output, &state->facts_bytes, &state->facts, &failure) == 0 &&
         state->facts.rest.id != ERR_NONE)
         failure = state->facts.rest; /* letters before it were good: as a whole it is for the operator to see */
     if (failure.id != ERR_NONE) {
-        fail(translation, &failure);
+        translation_fail(translation, &failure);
         return;
     }
     state->letter = 0;
@@ -393,7 +383,7 @@ static void next_file(struct translation *translation)
     if (state->file == state->files.count)
         translation_finish(translation, 0, &err);
     else if (begin_file(translation, &err) == -1)
-        fail(translation, &err);
+        translation_fail(translation, &err);
 }
 
 /* A SYSIN job. Refusing it on the link would hold the neighbour's transmitter; so it was taken, and goes back with a

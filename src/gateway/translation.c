@@ -16,6 +16,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "letter/facts.h"
 #include "letter/options.h"
 #include "translator/ops.h"
 
@@ -379,6 +380,21 @@ void translation_finish(struct translation *translation, int result, struct err 
     if (result == -1)
         go_to_quarantine(translation, err->text);
     write_next(translation);
+}
+
+void translation_fail(struct translation *translation, const struct err *err)
+{
+    struct err copy = *err;
+    translation_finish(translation, -1, &copy);
+}
+
+int translation_facts(struct span output, struct buf *bytes, struct facts *facts_r, struct err *err)
+{
+    buf_clear(bytes);
+    buf_add_span(bytes, output);
+    if (bytes->failed)
+        return err_set(err, ERR_NO_MEMORY, "out of memory for a letter");
+    return facts_parse(buf_span(bytes), facts_r, err);
 }
 
 void translation_options(const struct options *options, const struct buf *resolution, struct buf *to)

@@ -49,6 +49,13 @@ int translation_failure(struct translation *translation, struct span recipient, 
  * The translation may be gone afterwards. */
 void translation_finish(struct translation *translation, int result, struct err *err);
 
+/* translation_finish with -1 and a copy of *err, for whoever may not change it. */
+void translation_fail(struct translation *translation, const struct err *err);
+
+/* What a translator found in a letter: keeps `output` in *bytes, on which *facts_r lies. */
+struct facts;
+int translation_facts(struct span output, struct buf *bytes, struct facts *facts_r, struct err *err);
+
 /* Options and a packed resolution (NULL: none) as a translator takes them, appended; look at to->failed. */
 struct options;
 void translation_options(const struct options *options, const struct buf *resolution, struct buf *to);

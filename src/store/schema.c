@@ -64,7 +64,7 @@ static const char *const migrations[] = {
     "NULL,"
     " message_id BLOB NOT NULL, refs BLOB NOT NULL, reply_to BLOB NOT NULL, subject BLOB NOT NULL, stamp BLOB NOT NULL,"
     " at_us INTEGER NOT NULL);"
-    "CREATE INDEX correlation_pair ON correlation (host, proxy, at_us);"
+    "CREATE INDEX correlation_pair ON correlation (proxy, host, at_us);"
     "CREATE INDEX correlation_proxy ON correlation (proxy);"
     "CREATE INDEX correlation_message ON correlation (message_id);"
     "CREATE INDEX correlation_at ON correlation (at_us);"

@@ -4,6 +4,7 @@
 #include "store/instance.h"
 #include "store/item.h"
 #include "store/njefiles.h"
+#include "store/place.h"
 #include "store/schema.h"
 #include "store/sequence.h"
 #include "store/store.h"
@@ -17,30 +18,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-struct place {
-    char state[64];
-    char url[128];
-};
-
-static struct place place_new(void)
-{
-    struct place place = { .state = "/tmp/ovvm-store-XXXXXX" };
-    assert_non_null(mkdtemp(place.state));
-    (void)snprintf(place.url, sizeof place.url, "sqlite:%s/ovvm.db", place.state);
-    return place;
-}
-
-static void place_remove(struct place place)
-{
-    static const char *const names[] = { "ovvm.db", "ovvm.db-wal", "ovvm.db-shm" };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char path[128];
-        (void)snprintf(path, sizeof path, "%s/%s", place.state, names[i]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(place.state), 0); /* nothing else may lie there */
-}
 
 static struct store *open_tool(struct place place)
 {
@@ -63,7 +40,7 @@ static struct item an_item(enum queue queue, const char *sender)
 static void an_item_comes_back_whole(void **state)
 {
     (void)state;
-    struct place place = place_new();
+    struct place place = place_empty();
     struct store *store = open_tool(place);
     struct db *db = store_db(store);
     struct err err = ERR_CLEAR;
@@ -89,13 +66,13 @@ static void an_item_comes_back_whole(void **state)
     assert_int_equal(item_remove(db, item.key, &err), -1);
     buf_free(&content);
     store_close(store);
-    place_remove(place);
+    place_remove(&place);
 }
 
 static void a_large_content_is_read_across_chunks_and_purged(void **state)
 {
     (void)state;
-    struct place place = place_new();
+    struct place place = place_empty();
     struct store *store = open_tool(place);
     struct db *db = store_db(store);
     struct err err = ERR_CLEAR;
@@ -133,13 +110,13 @@ static void a_large_content_is_read_across_chunks_and_purged(void **state)
     buf_free(&chunk);
     buf_free(&content);
     store_close(store);
-    place_remove(place);
+    place_remove(&place);
 }
 
 static void due_items_come_oldest_first_and_only_for_their_door(void **state)
 {
     (void)state;
-    struct place place = place_new();
+    struct place place = place_empty();
     struct store *store = open_tool(place);
     struct db *db = store_db(store);
     struct err err = ERR_CLEAR;
@@ -172,13 +149,13 @@ static void due_items_come_oldest_first_and_only_for_their_door(void **state)
     assert_int_equal(depths[QUEUE_HOST_OUT].count[ITEM_READY], 2);
     assert_int_equal(depths[QUEUE_HOST_OUT].count[ITEM_QUARANTINED], 1);
     store_close(store);
-    place_remove(place);
+    place_remove(&place);
 }
 
 static void sequences_only_grow(void **state)
 {
     (void)state;
-    struct place place = place_new();
+    struct place place = place_empty();
     struct store *store = open_tool(place);
     struct db *db = store_db(store);
     struct err err = ERR_CLEAR;
@@ -194,13 +171,13 @@ static void sequences_only_grow(void **state)
     assert_int_equal(sequence_reserve(db, "registration", 1, 1, &first, &err), 0);
     assert_int_equal(first, 5000);
     store_close(store);
-    place_remove(place);
+    place_remove(&place);
 }
 
 static void a_copy_is_known_only_while_its_acknowledgement_is_unsure(void **state)
 {
     (void)state;
-    struct place place = place_new();
+    struct place place = place_empty();
     struct store *store = open_tool(place);
     struct db *db = store_db(store);
     struct err err = ERR_CLEAR;
@@ -223,13 +200,13 @@ static void a_copy_is_known_only_while_its_acknowledgement_is_unsure(void **stat
     assert_int_equal(db_run(db, &err, "UPDATE nje_seen SET unsure = 0", ""), 3);
     assert_int_equal(njefile_take(db, &seen, ulid_new(), 3, &copy_of, &err), 0);
     store_close(store);
-    place_remove(place);
+    place_remove(&place);
 }
 
 static void job_ids_cycle_and_skip_those_in_use(void **state)
 {
     (void)state;
-    struct place place = place_new();
+    struct place place = place_empty();
     struct store *store = open_tool(place);
     struct db *db = store_db(store);
     struct err err = ERR_CLEAR;
@@ -256,14 +233,14 @@ static void job_ids_cycle_and_skip_those_in_use(void **state)
     assert_int_equal(njefile_job_ids(db, "MICROSFT", 1, &job_id, &count, &err), 0);
     assert_int_equal(job_id, 1);
     store_close(store);
-    place_remove(place);
+    place_remove(&place);
 }
 
 static void two_files_that_wait_never_share_a_job_id(void **state)
 {
     enum { IDS = 9999, FREE = 2, WANTED = 5 };
     (void)state;
-    struct place place = place_new();
+    struct place place = place_empty();
     struct store *store = open_tool(place);
     struct db *db = store_db(store);
     struct err err = ERR_CLEAR;
@@ -291,13 +268,13 @@ static void two_files_that_wait_never_share_a_job_id(void **state)
     assert_int_equal(err.id, ERR_BUSY);
     assert_int_equal(db_commit(db, &err), 0);
     store_close(store);
-    place_remove(place);
+    place_remove(&place);
 }
 
 static void a_moved_or_newer_ledger_is_refused(void **state)
 {
     (void)state;
-    struct place place = place_new();
+    struct place place = place_empty();
     struct store *store = open_tool(place);
     struct err err = ERR_CLEAR;
     assert_true(db_run(store_db(store), &err, "UPDATE instance SET path = '/somewhere/else'", "") == 1);
@@ -312,7 +289,7 @@ static void a_moved_or_newer_ledger_is_refused(void **state)
     db_close(db);
     assert_int_equal(store_open(&options, &store, &err), -1);
     assert_int_equal(err.id, ERR_CONFIG);
-    place_remove(place);
+    place_remove(&place);
 }
 
 /* --- jobs --- */
@@ -351,7 +328,7 @@ static void insert_done(void *arg, const struct err *err)
 static void one_bad_letter_fails_alone_and_commits_are_shared(void **state)
 {
     (void)state;
-    struct place place = place_new();
+    struct place place = place_empty();
     struct bench bench = { .loop = loop_new() };
     struct err err = ERR_CLEAR;
     struct store_options options = { .url = place.url, .state = place.state, .create = true, .loop = bench.loop };
@@ -376,13 +353,13 @@ static void one_bad_letter_fails_alone_and_commits_are_shared(void **state)
     assert_int_equal(count, LETTERS - LETTERS / 10);
     store_close(tool);
     loop_free(bench.loop);
-    place_remove(place);
+    place_remove(&place);
 }
 
 static void only_one_daemon_has_the_ledger(void **state)
 {
     (void)state;
-    struct place place = place_new();
+    struct place place = place_empty();
     struct loop *loop = loop_new();
     struct err err = ERR_CLEAR;
     struct store *first = NULL;
@@ -393,7 +370,7 @@ static void only_one_daemon_has_the_ledger(void **state)
     assert_int_equal(err.id, ERR_REFUSED);
     store_close(first);
     loop_free(loop);
-    place_remove(place);
+    place_remove(&place);
 }
 
 int main(void)
