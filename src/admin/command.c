@@ -122,7 +122,7 @@ static void put_json(const json_t *reply)
     (void)putchar('\n');
 }
 
-/* How long an answer may take: people load and check wait for the directory. 0: as long as any. */
+/* How long an answer may take: people load and check wait for the directory. 0: as long as ask.h says. */
 static unsigned wait_for(const json_t *request, const struct conf *conf)
 {
     const char *verb = json_string_value(json_object_get(request, "verb"));
